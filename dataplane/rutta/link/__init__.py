@@ -1,0 +1,1 @@
+"""Links between our own tiers: blocks with credit, acknowledgement and leave (docs/protocol.md)."""
