@@ -1,0 +1,289 @@
+"""The data plane's configuration: one document, checked as a whole, every problem reported at once.
+
+The document is the config file (YAML or JSON), or what the command line and the environment say in the same shape.
+A listener or target is an entry with a name and one member that is the component's key and holds its settings.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct
+
+from rutta import components
+from rutta.errors import ConfigError, Problem
+from rutta.settings import Duration, convert, default, enc_hook, problems, unknown
+from rutta.target_settings import TargetSettings
+from rutta.targets import Gathering
+from rutta.uris import entry_of_uri
+
+Role = Literal["Router", "Shipper", "Proxy"]
+
+
+class Match(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What a route takes; all that is given must fit."""
+
+    min_level: Annotated[
+        Literal["verbose", "debug", "info", "warn", "error", "fatal"] | None, Meta(description="this level or above")
+    ] = None
+    name: Annotated[str | None, Meta(description="glob on the event's name: shop.*")] = None
+    fields: Annotated[dict[str, str | int | float | bool], Meta(description="fields with exactly these values")] = {}
+    kind: Annotated[
+        Literal["event", "gauge", "histogram", "span", "identifyUser", "setUserProperty", "forgetUser"] | None,
+        Meta(description="this kind of event only"),
+    ] = None
+
+
+class Route(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Events that match go to these targets; with routes, what matches none is dropped and counted as unrouted."""
+
+    targets: Annotated[list[str], Meta(min_length=1, description="names of targets")]
+    match: Match = Match()
+
+
+class Health(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The page with /healthz, /readyz, /metrics and /status."""
+
+    bind: Annotated[str, Meta(description="address and port: 0.0.0.0:9114")]
+
+
+class Drain(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """How a process stops."""
+
+    delay: Annotated[Duration, Meta(description="how long listeners stay open after /readyz turned 503")] = default(
+        Duration, "0s"
+    )
+    timeout: Annotated[Duration, Meta(description="how long to deliver what is held")] = default(Duration, "30s")
+
+
+class Process(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """The document but for listeners, sources and targets."""
+
+    role: Annotated[Role, Meta(description="what the process is")] = "Router"
+    name: Annotated[str, Meta(description="how it calls itself in logs and to its peers")] = ""
+    routes: Annotated[list[Route], Meta(description="which events go to which targets; none: all to all")] = []
+    health: Annotated[Health | None, Meta(description="health page; absent: none")] = None
+    drain: Drain = Drain()
+    log_level: Annotated[
+        Literal["verbose", "debug", "info", "warn", "error", "fatal"], Meta(description="the process's own log")
+    ] = "info"
+    log_format: Annotated[Literal["logfmt", "json"], Meta(description="form of the process's own log")] = "logfmt"
+
+
+class ListenerEntry(Struct, frozen=True):
+    """One listener or source: its name, its component (``kind`` says where it lives) and its settings."""
+
+    name: str
+    kind: str
+    component: str
+    settings: Any
+
+
+class TargetEntry(Struct, frozen=True):
+    """One target: its name, component and settings, and what every target has."""
+
+    name: str
+    component: str
+    settings: Any
+    common: TargetSettings
+
+    @property
+    def gathering(self) -> Gathering:
+        """The component's own limits with what the user set."""
+        own: Gathering = getattr(components.module("targets", self.component), "BATCH", Gathering())
+        return self.common.batch.over(own)
+
+
+class Config(Struct, frozen=True):
+    """A configuration that can work; ``digest`` names it in ``/status``."""
+
+    process: Process
+    listeners: tuple[ListenerEntry, ...]
+    targets: tuple[TargetEntry, ...]
+    digest: str
+
+
+TARGET_KEYS: Final = ("name", "uri", "buffer", "batch", "retry")
+SECTIONS: Final = ("listeners", "sources", "targets")
+
+
+def load(path: str | Path) -> Config:
+    """Read a config file; ``ConfigError`` names the file, and everything that is wrong in it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"the config file {path} cannot be read: {exc}") from exc
+    try:
+        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{path} is not YAML or JSON: {exc}") from exc
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} must hold an object with listeners and targets")
+    return parse(document)
+
+
+def parse(document: Mapping[str, Any]) -> Config:
+    """Check a document and build the configuration; raises one ``ConfigError`` with every problem."""
+    found: list[Problem] = []
+    rest = {key: value for key, value in document.items() if key not in SECTIONS}
+    process = _collect(found, rest, Process, "") or Process()
+    listeners = _listeners(found, document, process.role)
+    targets = _entries(found, document, "targets", _target)
+    _name_all(found, "targets", targets)
+    _check_routes(found, process, {name for name, _ in targets})
+    _check_presence(found, document)
+    if found:
+        raise ConfigError(found)
+    named = tuple(msgspec.structs.replace(entry, name=name) for name, entry in targets)
+    return Config(process, tuple(listeners), named, digest(document))
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """Name a document by its content: 12 hex digits, the same for the same meaning."""
+    text = msgspec.json.encode(document, order="sorted", enc_hook=enc_hook)
+    return hashlib.sha256(text).hexdigest()[:12]
+
+
+def _collect(found: list[Problem], value: object, kind: type[Any], path: str) -> Any:
+    try:
+        return convert(value, kind, path=path)
+    except ConfigError as exc:
+        found += exc.problems
+        return None
+
+
+def _listeners(found: list[Problem], document: Mapping[str, Any], role: Role) -> list[ListenerEntry]:
+    section, other = ("sources", "listeners") if role == "Shipper" else ("listeners", "sources")
+    if document.get(other):
+        found.append(Problem(other, f"a {role.lower()} has {section}, not {other}"))
+    entries = _entries(found, document, section, _listener)
+    _name_all(found, section, entries)
+    return [msgspec.structs.replace(entry, name=name) for name, entry in entries]
+
+
+def _entries(found: list[Problem], document: Mapping[str, Any], section: str, read: Any) -> list[tuple[str, Any]]:
+    values = document.get(section, [])
+    if not isinstance(values, list):
+        found.append(Problem(section, "must be a list"))
+        return []
+    entries = []
+    for index, value in enumerate(values):
+        path = f"{section}[{index}]"
+        if not isinstance(value, Mapping):
+            found.append(Problem(path, "must be an object with a name and one component"))
+            continue
+        before = len(found)
+        entry = read(found, value, path)
+        if entry is not None and len(found) == before:
+            entries.append((entry.name, entry))
+    return entries
+
+
+def _member(
+    found: list[Problem], value: Mapping[str, Any], path: str, kinds: Sequence[str], keys: Sequence[str]
+) -> Any:
+    """Find the one member that is a component; return its kind, key and settings."""
+    known = {name: kind for kind in reversed(kinds) for name in components.names(kind)}
+    members = [key for key in value if key in known]
+    found += [
+        Problem(f"{path}.{key}", unknown(key, [*known, *keys])) for key in value if key not in known and key not in keys
+    ]
+    if len(members) != 1:
+        what = "more than one component: " + ", ".join(members) if members else "no component"
+        if members or all(key in keys for key in value):
+            found.append(Problem(path, f"has {what}; it needs exactly one of {', '.join(sorted(known))}"))
+        return None
+    kind = known[members[0]]
+    try:
+        settings = _settings(found, kind, members[0], value[members[0]], f"{path}.{members[0]}")
+    except ConfigError as exc:
+        found += [Problem(path, problem.message) for problem in exc.problems]
+        return None
+    return None if settings is None else (kind, members[0], settings)
+
+
+def _settings(found: list[Problem], kind: str, component: str, value: object, path: str) -> Any:
+    wrong = problems({} if value is None else value, components.config_of(kind, component), path=path)
+    found += wrong
+    return None if wrong else convert({} if value is None else value, components.config_of(kind, component), path=path)
+
+
+def _listener(found: list[Problem], value: Mapping[str, Any], path: str) -> ListenerEntry | None:
+    member = _member(found, value, path, ("listeners", "sources"), ("name",))
+    if member is None:
+        return None
+    kind, component, settings = member
+    codec = getattr(settings, "codec", None)
+    if codec is not None and codec not in components.names("codecs"):
+        here = f"{path}.{component}.codec"
+        found.append(Problem(here, f"there is no codec {codec!r}; there are {', '.join(components.names('codecs'))}"))
+    elif getattr(settings, "strict", False) and codec not in ("json", "auto"):
+        found.append(Problem(f"{path}.{component}.strict", f"only json has a schema to be strict about, not {codec}"))
+    return ListenerEntry(_name(found, value, path, component), kind, component, settings)
+
+
+def _target(found: list[Problem], value: Mapping[str, Any], path: str) -> TargetEntry | None:
+    if "uri" in value:
+        value = _of_uri(found, value, path)
+    if not value:
+        return None
+    member = _member(found, value, path, ("targets",), TARGET_KEYS)
+    common = _collect(found, {k: value[k] for k in ("buffer", "batch", "retry") if k in value}, TargetSettings, path)
+    if member is None or common is None:
+        return None
+    _, component, settings = member
+    return TargetEntry(_name(found, value, path, component), component, settings, common)
+
+
+def _of_uri(found: list[Problem], value: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """Read the original's URI; keys beside it (a name, buffer, …) add to what it says."""
+    try:
+        entry = entry_of_uri(str(value["uri"]))
+    except ConfigError as exc:
+        found += [Problem(f"{path}.uri", str(problem)) for problem in exc.problems]
+        return {}
+    return {**entry, **{key: one for key, one in value.items() if key != "uri"}}
+
+
+def _name(found: list[Problem], value: Mapping[str, Any], path: str, component: str) -> str:
+    name = value.get("name", "")
+    if not isinstance(name, str):
+        found.append(Problem(f"{path}.name", f"{name!r} is not a name"))
+        return component
+    return name or f"\0{component}"  # not named by the user: numbered below
+
+
+def _name_all(found: list[Problem], section: str, entries: list[tuple[str, Any]]) -> None:
+    """Number the unnamed (``file``, ``file-2``, …) and refuse the same name twice."""
+    taken = {name for name, _ in entries if not name.startswith("\0")}
+    seen: set[str] = set()
+    for index, (name, entry) in enumerate(entries):
+        if name.startswith("\0"):
+            stem, number = name[1:], 1
+            while (name := stem if number == 1 else f"{stem}-{number}") in taken:
+                number += 1
+            taken.add(name)
+        if name in seen:
+            found.append(Problem(f"{section}[{index}].name", f"{name!r} is there already; names must differ"))
+        seen.add(name)
+        entries[index] = (name, entry)
+
+
+def _check_routes(found: list[Problem], process: Process, targets: set[str]) -> None:
+    for at, route in enumerate(process.routes):
+        for index, name in enumerate(route.targets):
+            if name not in targets:
+                there = ", ".join(sorted(targets)) or "none"
+                found.append(
+                    Problem(f"routes[{at}].targets[{index}]", f"there is no target {name!r}; there are {there}")
+                )
+
+
+def _check_presence(found: list[Problem], document: Mapping[str, Any]) -> None:
+    section = "sources" if document.get("role") == "Shipper" else "listeners"
+    for name in (section, "targets"):
+        if not document.get(name) and not found:
+            found.append(Problem(name, f"at least one of the {name} is needed"))

@@ -1,0 +1,160 @@
+"""What stands behind one listener: its codecs, its counters, and the way to the targets' queues."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rutta import components
+from rutta.codecs import Codec
+from rutta.event import Event
+from rutta.message import Batch, Block, Columns, Failure, Receipt
+from rutta.stats import ListenerStats
+
+
+class Gate:
+    """Open while no queue with policy Block is full; all listeners of a process look at one."""
+
+    def __init__(self) -> None:
+        """Open."""
+        self._full = 0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether some queue holds the senders back."""
+        return self._full > 0
+
+    def closed(self) -> None:
+        """A queue has become full."""
+        self._full += 1
+
+    def opened(self) -> None:
+        """A full queue has room again, or is gone."""
+        self._full -= 1
+        if not self._full:
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+
+    async def room(self) -> None:
+        """Wait until no queue is full."""
+        while self._full:
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            await future
+
+
+class BlockIntake:
+    """The ``Intake`` of one listener."""
+
+    def __init__(
+        self,
+        stats: ListenerStats,
+        gate: Gate,
+        route: Callable[[Batch, Receipt], None],
+        *,
+        codec: Callable[[str | None], Codec],
+        columns: Callable[[], Columns],
+    ) -> None:
+        """``codec`` finds the codec of a block that names one (None: the listener's own)."""
+        self.stats = stats
+        self._gate = gate
+        self._route = route
+        self._codec = codec
+        self._columns = columns
+
+    @property
+    def full(self) -> bool:
+        """Whether to stop reading."""
+        return self._gate.full
+
+    async def room(self) -> None:
+        """Wait until reading makes sense."""
+        await self._gate.room()
+
+    def offer(self, block: Block) -> Receipt:
+        """Decode a block and put it on the queues."""
+        stats = self.stats
+        stats.bytes += len(block.data)
+        batch = self._codec(block.codec).decode(block, self._columns())
+        count = len(batch)
+        if batch.failed:
+            self._count_failures(batch)
+        receipt = Receipt(count, batch.errors, batch.failed)
+        if count:
+            stats.received += count
+            self._route(batch, receipt)
+        receipt.release()
+        return receipt
+
+    def _count_failures(self, batch: Batch) -> None:
+        """Only the first failures are kept with a batch: the rest counts under the last one's word."""
+        for failure in batch.errors:
+            self.stats.errors[failure.word] += 1
+        if batch.errors:
+            self.stats.errors[batch.errors[-1].word] += batch.failed - len(batch.errors)
+            self.stats.failed(batch.errors[-1].message)
+        else:
+            self.stats.errors["malformed"] += batch.failed
+
+    def refuse(self, word: str, count: int = 1) -> None:
+        """Count inputs that never became a block."""
+        self.stats.errors[word] += count
+
+    def kernel_drops(self, count: int) -> None:
+        """Count what the kernel dropped."""
+        self.stats.kernel_drops += count
+
+
+def codecs_of(own: str | None, *, strict: bool, opaque: Codec | None) -> Callable[[str | None], Codec]:
+    """Return a finder of codecs by name; ``own`` serves blocks that name none. ``opaque`` (proxies) serves all."""
+    if opaque is not None:
+        return lambda _name: opaque
+    known: dict[str | None, Codec] = {}
+
+    def find(name: str | None) -> Codec:
+        codec = known.get(name)
+        if codec is None:
+            word = name or own or "json"
+            if word not in components.names("codecs"):
+                return _NoCodec(word)
+            codec = known[name] = components.module("codecs", word).make(strict if name is None else False)
+        return codec
+
+    return find
+
+
+class _NoCodec:
+    """A peer named a codec that is not known here (a newer one, or nonsense): its block is one error."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word[:50]
+
+    def decode(self, block: Block, columns: Columns) -> Batch:
+        message = f"the block's codec {self._word!r} is not known here"
+        return Batch.of(block, _Nothing(), errors=[Failure(0, "codec", message)], failed=max(1, block.count))
+
+
+class _Nothing:
+    """Rows of a batch without events."""
+
+    codec = "json"
+
+    def __len__(self) -> int:
+        return 0
+
+    def payload(self) -> bytes:
+        return b""
+
+    def lines(self) -> Sequence[bytes]:
+        return ()
+
+    def column(self, name: str) -> Sequence[Any]:
+        return ()
+
+    def events(self) -> Sequence[Event]:
+        return ()
+
+    def take(self, rows: Sequence[int]) -> "_Nothing":
+        return self

@@ -1,0 +1,132 @@
+"""The original's target URIs (``influxdb://./?endpoint=http://h:8086/write&db=logs``) as entries of the config file.
+
+The scheme is the component; query keys are its settings, in any case of letters; what every target has is set by dotted
+keys (``buffer.maxBytes=64Mi``). ``+`` stays ``+`` and percent-escapes are decoded (a token may hold either). Host, port
+and path mean something only to components that name ``from_uri``.
+"""
+
+import types
+from collections.abc import Mapping
+from typing import Any, Final, Union, get_args, get_origin
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from rutta import components
+from rutta.errors import ConfigError, Problem
+from rutta.settings import Duration, Secret, Size, unknown
+from rutta.target_settings import TargetSettings
+
+ALIASES: Final = {"https": "http"}
+COMMON: Final = ("name", "buffer", "batch", "retry")
+
+
+class _Common(TargetSettings, frozen=True, rename="camel"):
+    name: str = ""
+
+
+def entry_of_uri(uri: str) -> dict[str, Any]:
+    """Read a target URI into an entry; ``ConfigError`` with every problem, unknown keys with the nearest known one."""
+    parts = urlsplit(uri)
+    component = _component(parts.scheme, uri)
+    module = components.module("targets", component)
+    settings: dict[str, Any] = dict(module.from_uri(uri)) if hasattr(module, "from_uri") else {}
+    entry: dict[str, Any] = {}
+    found: list[Problem] = []
+    for key, text in pairs(parts.query):
+        head = key.partition(".")[0]
+        if head in COMMON:
+            _put(entry, _Common, key, text, found)
+        else:
+            _put(settings, module.Config, key, text, found)
+    _credentials(parts, settings, module.Config)
+    if found:
+        raise ConfigError(found)
+    return {**entry, component: settings}
+
+
+def pairs(query: str) -> list[tuple[str, str]]:
+    """Split a query; unlike form data ``+`` is a plus, and a value may hold ``=``."""
+    parts = [one.partition("=") for one in query.split("&") if one]
+    return [(unquote(key), unquote(value) if equals else "true") for key, equals, value in parts]
+
+
+def _component(scheme: str, uri: str) -> str:
+    lower = ALIASES.get(scheme.lower(), scheme.lower())
+    names = components.names("targets")
+    for name in names:
+        if name.lower() == lower:
+            return name
+    if not scheme or ":" not in uri:
+        raise ConfigError(f"{uri!r} is not a target URI; write it like console://. or influxdb://./?endpoint=…")
+    raise ConfigError(f"there is no target {scheme!r}; there are {', '.join(names)}")
+
+
+def _put(into: dict[str, Any], kind: type[Struct], key: str, text: str, found: list[Problem]) -> None:
+    """Set one dotted key as the type of its field wants it."""
+    head, _, rest = key.partition(".")
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    by_lower = {name.lower(): name for name in fields}
+    name = by_lower.get(head.lower())
+    if name is None:
+        found.append(Problem(key, unknown(head, list(fields))))
+        return
+    struct, mapping = _shape(fields[name].type)
+    if struct is not None:
+        if not rest:
+            found.append(
+                Problem(key, f"needs one of its keys, like {name}.{msgspec.structs.fields(struct)[0].encode_name}")
+            )
+            return
+        before = len(found)
+        _put(into.setdefault(name, {}), struct, rest, text, found)
+        found[before:] = [Problem(f"{name}.{one.path}", one.message) for one in found[before:]]
+    elif mapping and rest:
+        into.setdefault(name, {})[rest] = text
+    elif rest:
+        found.append(Problem(key, f"{name} has no keys of its own"))
+    else:
+        into[name] = _value(text, fields[name].type)
+
+
+def _shape(kind: Any) -> tuple[type[Struct] | None, bool]:
+    """Return the struct a field holds, if any, and whether it holds a mapping."""
+    for one in _alternatives(kind):
+        if isinstance(one, type) and issubclass(one, Struct):
+            return one, False
+        if get_origin(one) in (dict, Mapping):
+            return None, True
+    return None, False
+
+
+def _alternatives(kind: Any) -> list[Any]:
+    if hasattr(kind, "__metadata__"):
+        return _alternatives(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        return [found for one in get_args(kind) for found in _alternatives(one)]
+    return [kind]
+
+
+def _value(text: str, kind: Any) -> Any:
+    """Read numbers, booleans and comma lists where the field wants them; text stays text (and is judged later)."""
+    kinds = _alternatives(kind)
+    if any(get_origin(one) in (list, tuple) or one in (list, tuple) for one in kinds):
+        return [one.strip() for one in text.split(",") if one.strip()]
+    if any(one in (str, Duration, Size, Secret) for one in kinds):
+        return text
+    for one in (bool, int, float):
+        if one in kinds:
+            try:
+                return msgspec.convert(text, one, strict=False)
+            except msgspec.ValidationError:
+                continue
+    return text
+
+
+def _credentials(parts: SplitResult, settings: dict[str, Any], kind: type[Struct]) -> None:
+    """``user:pass@`` fills settings named username and password, as in the original."""
+    names = {field.encode_name for field in msgspec.structs.fields(kind)}
+    for name, value in (("username", parts.username), ("password", parts.password)):
+        if value is not None and name in names:
+            settings.setdefault(name, unquote(value))
