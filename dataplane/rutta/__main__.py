@@ -1,0 +1,151 @@
+"""``rutta router | proxy | shipper | check | schema | version | completion``."""
+
+import asyncio
+import os
+import platform
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rutta import VERSION, cli
+from rutta.errors import ConfigError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["--"]:  # the original's Windows habit
+        del words[0]
+    parser = cli.parser()
+    try:
+        options = vars(parser.parse_args(words))
+        options = cli.with_environment(options, os.environ)
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else cli.BAD_GLOBALS
+    except ValueError as exc:
+        print(f"rutta: {exc}")
+        return cli.BAD_GLOBALS
+    if options.get("version") or options["subcommand"] == "version":
+        print(f"rutta {VERSION} (Python {platform.python_version()})")
+        return cli.OK
+    if options["subcommand"] is None:
+        parser.print_usage(sys.stderr)
+        print("rutta: a subcommand is missing: router, proxy or shipper; rutta --help tells more", file=sys.stderr)
+        return cli.NO_SUBCOMMAND
+    return _COMMANDS[options["subcommand"]](options)
+
+
+def _completion(options: Mapping[str, Any]) -> int:
+    import shtab
+
+    print(shtab.complete(cli.parser(), options["shell"]))
+    return cli.OK
+
+
+def _schema(options: Mapping[str, Any]) -> int:
+    from rutta.schema import text
+
+    print(text())
+    return cli.OK
+
+
+def _check(options: Mapping[str, Any]) -> int:
+    from rutta import config
+    from rutta.lanes import build
+
+    try:
+        loaded = config.load(options["config"])
+        build(loaded.targets)
+    except ConfigError as exc:
+        return _refuse(exc, options["config"])
+    print(f"{options['config']}: fine ({len(loaded.listeners)} listeners, {len(loaded.targets)} targets)")
+    return cli.OK
+
+
+def _refuse(exc: ConfigError, where: str | None) -> int:
+    for problem in exc.problems:
+        print(f"{where}: {problem}" if where else f"rutta: {problem}", file=sys.stderr)
+    return cli.BAD_SUBCOMMAND
+
+
+def _engine(options: Mapping[str, Any]) -> int:
+    """Run a router, proxy or shipper until a signal."""
+    from rutta import log
+
+    for warning in cli.warnings_of(options):
+        print(f"rutta: {warning}", file=sys.stderr)
+    if options["subcommand"] == "proxy" and _is_forwarder(options):
+        return _forward(options)
+    read = _reader(options)
+    try:
+        config = read()
+    except ConfigError as exc:
+        return _refuse(exc, options.get("config"))
+    log.set_up(config.process.log_level, config.process.log_format)
+    from rutta import process
+
+    watched = Path(options["config"]) if options.get("config") else None
+    try:
+        return _run(process.run(config, reload=read, watched=watched))
+    except ConfigError as exc:
+        for problem in exc.problems:
+            print(f"rutta: {problem}", file=sys.stderr)
+        return cli.START_FAILED
+
+
+def _reader(options: Mapping[str, Any]) -> Callable[[], Any]:
+    """Return what reads the configuration, now and at each reload."""
+    from rutta import config
+
+    file = options.get("config")
+    if not file:
+        return lambda: config.parse(cli.document_of(options))
+    return lambda: config.load(file, over={"role": str(options["subcommand"]).capitalize()} | cli.process_of(options))
+
+
+def _is_forwarder(options: Mapping[str, Any]) -> bool:
+    return any(options.get(key) for key in ("xsub_bind", "xsub_connect_to", "xsub_dial", "xpub_bind"))
+
+
+def _forward(options: Mapping[str, Any]) -> int:
+    """Run the original's XSUB ⇄ XPUB proxy."""
+    from rutta import log, process
+
+    said = cli.process_of(options)
+    log.set_up(said.get("logLevel", "info"), said.get("logFormat", "logfmt"))
+    binds = [*(options.get("xsub_bind") or ()), *(options.get("xsub_connect_to") or ())]
+    dials = options.get("xsub_dial") or []
+    if not (binds or dials) or not options.get("xpub_bind"):
+        print("rutta: the proxy needs --xsub-bind (or --xsub-dial) and --xpub-bind", file=sys.stderr)
+        return cli.BAD_SUBCOMMAND
+    try:
+        return _run(process.forward(binds, dials, options["xpub_bind"], health=options.get("health")))
+    except ConfigError as exc:
+        print(f"rutta: {exc}", file=sys.stderr)
+        return cli.START_FAILED
+
+
+def _run(work: Any) -> int:
+    try:
+        import uvloop
+    except ImportError:
+        code: int = asyncio.run(work)
+    else:
+        code = uvloop.run(work)
+    return code
+
+
+_COMMANDS: dict[str, Callable[[Mapping[str, Any]], int]] = {
+    "router": _engine,
+    "proxy": _engine,
+    "shipper": _engine,
+    "check": _check,
+    "schema": _schema,
+    "completion": _completion,
+}
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(main())
