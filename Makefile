@@ -1,0 +1,57 @@
+# Every target has its help line; `make` prints them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ENV    := $(VENV)/.done
+FILE   ?= examples/quickstart.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check fuzz e2e bench crds docs images lock clean
+
+help: ## print this
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(ENV): requirements.lock pyproject.toml
+	@echo "Making the environment in $(VENV) (a minute or two, once) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+up: $(ENV) ## run a whole topology on this machine (FILE=examples/quickstart.yaml)
+	@$(BIN)/ruttactl up -f $(FILE)
+
+test: $(ENV) ## make the environment and run all tests
+	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+check: $(ENV) ## formatting, lint, types, who may import whom, generated files; what CI runs beside the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+fuzz: $(ENV) ## the long version of the fuzz tests (a million inputs)
+	RUTTA_FUZZ=1 $(BIN)/pytest -q -m fuzz --timeout 3600
+
+e2e: $(ENV) ## scenarios with images and clusters (needs a Docker engine)
+	$(BIN)/pytest -q e2e --timeout 900
+
+bench: $(ENV) ## how fast it is, beside rsyslog, syslog-ng and Logprep where they are installed
+	$(BIN)/python bench/run.py
+
+crds: $(ENV) ## regenerate what is generated from the data plane's types (the schema that ruttactl checks against)
+	$(BIN)/rutta schema > operator/rutta_operator/schema.json
+
+docs: $(ENV) ## regenerate the settings tables of the docs
+	$(BIN)/python docs/generate.py
+
+images: ## build the image of the data plane
+	docker build -f Dockerfile.dataplane -t logary/rutta:latest .
+
+lock: ## write requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+
+clean: ## remove the environment and what runs left behind
+	rm -rf $(VENV) var dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
