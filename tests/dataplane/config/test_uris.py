@@ -1,0 +1,71 @@
+"""Target URIs as the original took them, with what it lost on the way mended."""
+
+import pytest
+
+from rutta.config import parse
+from rutta.errors import ConfigError
+from rutta.uris import entry_of_uri
+
+LISTENERS = [{"tcp": {"bind": "127.0.0.1:0", "codec": "json"}}]
+
+
+def target(uri, **beside):
+    return parse({"listeners": LISTENERS, "targets": [{"uri": uri, **beside}]}).targets[0]
+
+
+def refusal(uri):
+    with pytest.raises(ConfigError) as caught:
+        entry_of_uri(uri)
+    return str(caught.value)
+
+
+def test_the_scheme_is_the_component_and_the_query_its_settings():
+    entry = entry_of_uri("influxdb://./?endpoint=http://h:8086/write&db=logs")
+    assert entry == {"influxdb": {"endpoint": "http://h:8086/write", "db": "logs"}}
+
+
+def test_values_are_percent_decoded_and_keep_plus_and_equals():
+    settings = entry_of_uri("influxdb://.?endpoint=http%3A%2F%2Fh%3A8086%2Fwrite&db=a+b&password=p%3D%26=x")["influxdb"]
+    assert settings == {"endpoint": "http://h:8086/write", "db": "a+b", "password": "p=&=x"}
+
+
+def test_user_and_password_fill_their_settings():
+    settings = entry_of_uri("influxdb://jo:p%40ss@./?endpoint=http://h/write")["influxdb"]
+    assert (settings["username"], settings["password"]) == ("jo", "p@ss")
+
+
+def test_what_every_target_has_is_set_by_dotted_keys():
+    found = target(
+        "noop://.?name=a&buffer.maxBytes=32Mi&buffer.whenFull=DropOldest&batch.maxEvents=500&retry.budget=10m"
+    )
+    assert found.name == "a"
+    assert (int(found.common.buffer.max_bytes), found.common.buffer.when_full) == (32 * 2**20, "DropOldest")
+    assert found.gathering.max_events == 500
+    assert found.common.retry.budget == 600
+
+
+def test_keys_beside_the_uri_add_to_it():
+    assert target("noop://.", name="n").name == "n"
+
+
+def test_an_unknown_key_names_the_nearest_known_one():
+    assert "did you mean 'endpoint'?" in refusal("influxdb://./?endpont=http://h/write")
+    assert "did you mean 'whenFull'?" in refusal("noop://./?buffer.whenful=Block")
+
+
+def test_every_wrong_key_is_reported():
+    assert refusal("noop://./?a=1&b=2").count("\n") == 1
+
+
+@pytest.mark.parametrize("uri", ["", "console", "://x", "./file"])
+def test_what_is_no_uri_says_what_one_looks_like(uri):
+    assert "console://." in refusal(uri) or "there is no target" in refusal(uri)
+
+
+def test_an_unknown_scheme_lists_the_known():
+    assert refusal("carrier-pigeon://.").startswith("there is no target 'carrier-pigeon'; there are ")
+
+
+def test_several_targets_of_one_scheme_are_all_there():
+    config = parse({"listeners": LISTENERS, "targets": [{"uri": "noop://."}, {"uri": "noop://."}]})
+    assert [one.name for one in config.targets] == ["noop", "noop-2"]
