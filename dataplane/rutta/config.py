@@ -110,8 +110,11 @@ TARGET_KEYS: Final = ("name", "uri", "buffer", "batch", "retry")
 SECTIONS: Final = ("listeners", "sources", "targets")
 
 
-def load(path: str | Path) -> Config:
-    """Read a config file; ``ConfigError`` names the file, and everything that is wrong in it."""
+def load(path: str | Path, *, over: Mapping[str, Any] | None = None) -> Config:
+    """Read a config file; ``ConfigError`` has everything that is wrong in it.
+
+    ``over`` is what the command line says: its role must be the file's if that names one, the rest wins over the file.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -122,7 +125,14 @@ def load(path: str | Path) -> Config:
         raise ConfigError(f"{path} is not YAML or JSON: {exc}") from exc
     if not isinstance(document, dict):
         raise ConfigError(f"{path} must hold an object with listeners and targets")
-    return parse(document)
+    said = dict(over or {})
+    if (role := said.get("role")) and document.get("role", role) != role:
+        raise ConfigError(
+            [Problem("role", f"the file is for a {document['role']}, the command is rutta {role.lower()}")]
+        )
+    if isinstance(document.get("drain"), dict) and "drain" in said:
+        said["drain"] = {**document["drain"], **said["drain"]}
+    return parse({**document, **said})
 
 
 def parse(document: Mapping[str, Any]) -> Config:

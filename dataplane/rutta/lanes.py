@@ -75,13 +75,13 @@ class Lane:
 class Lanes:
     """All lanes of a process. ``route`` is the hot path."""
 
-    def __init__(self, gate: Gate, tasks: asyncio.TaskGroup, *, drain_timeout: float) -> None:
-        """Lanes run in ``tasks``; a lane that goes away gets ``drain_timeout`` seconds."""
+    def __init__(self, gate: Gate, *, drain_timeout: float) -> None:
+        """A lane that goes away gets ``drain_timeout`` seconds. ``tasks`` must be set before ``change``."""
         self.columns: Columns = NOTHING
         self.by_name: dict[str, Lane] = {}
         self.drain_timeout = drain_timeout
         self._gate = gate
-        self._tasks = tasks
+        self.tasks: asyncio.TaskGroup
         self._order: tuple[Lane, ...] = ()
         self._routes = Routes((), ())
 
@@ -111,12 +111,12 @@ class Lanes:
         self.columns = self._routes.columns.union(*(target.columns for target in targets))
         for name, lane in old.items():
             if self.by_name.get(name) is not lane:
-                leaving = self._tasks.create_task(self._leave(lane))
+                leaving = self.tasks.create_task(self._leave(lane))
                 if name in self.by_name:
-                    self.by_name[name].start(self._tasks, after=leaving)
+                    self.by_name[name].start(self.tasks, after=leaving)
         for name, lane in self.by_name.items():
             if name not in old:
-                lane.start(self._tasks)
+                lane.start(self.tasks)
 
     def _same(self, entry: TargetEntry) -> bool:
         lane = self.by_name.get(entry.name)

@@ -1,4 +1,4 @@
-"""The process's own log: ``ts level event fields message`` as logfmt or JSON on stderr; never a line per event moved."""
+"""The process's own log: ``ts level event fields message``, logfmt or JSON, on stderr; never a line per event moved."""
 
 import logging
 import sys

@@ -14,7 +14,7 @@ from rutta.codecs import Codec
 from rutta.config import Config, ListenerEntry
 from rutta.errors import ConfigError, Problem
 from rutta.intake import BlockIntake, Gate, codecs_of
-from rutta.lanes import Lanes, build
+from rutta.lanes import Lane, Lanes, build
 from rutta.listeners import Listener
 from rutta.stats import ListenerStats
 
@@ -51,7 +51,7 @@ class Router:
         self.ready = False
         self.reloads: dict[str, Any] = {"ok": True, "error": None, "count": 0}
         self.gate = Gate()
-        self.lanes: Lanes | None = None
+        self.lanes = Lanes(self.gate, drain_timeout=float(config.process.drain.timeout))
         self._read = reload
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -60,12 +60,10 @@ class Router:
 
         Binds all listeners first and calls ``bound`` then. Raises ConfigError if one cannot be bound or built.
         """
+        build(self.config.targets)  # its errors before anything is bound
+        await self._change_ears(self.config.listeners)
         async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            drain = self.config.process.drain
-            self.lanes = Lanes(self.gate, tasks, drain_timeout=float(drain.timeout))
-            build(self.config.targets)  # its errors before anything is bound
-            await self._change_ears(self.config.listeners)
+            self._tasks = self.lanes.tasks = tasks
             self.lanes.change(self.config.targets, self.config.process.routes)
             self._warn()
             self._serve()
@@ -170,7 +168,6 @@ class Router:
 
     def _intake(self, ear: Ear) -> BlockIntake:
         lanes = self.lanes
-        assert lanes is not None  # noqa: S101 - run made them
         settings = ear.entry.settings
         codec = codecs_of(
             getattr(settings, "codec", None), strict=getattr(settings, "strict", False), opaque=self._opaque()
@@ -182,17 +179,18 @@ class Router:
             return None
         from rutta.link.opaque import Opaque  # proxies only: nobody else pays for ZeroMQ
 
-        return Opaque()
+        opaque: Codec = Opaque()
+        return opaque
 
     async def reload(self) -> bool:
         """Read the configuration again and go over to it; a broken one keeps the old one and says so."""
-        if self._read is None or self.lanes is None:
+        if self._read is None or not self.ready:
             return False
         self.reloads["count"] += 1
         self.reloads["at"] = time.time()
         try:
             config = self._read()
-            build([entry for entry in config.targets])
+            build(config.targets)
             await self._change_ears(config.listeners)
             self.lanes.drain_timeout = float(config.process.drain.timeout)
             self.lanes.change(config.targets, config.process.routes)
@@ -209,7 +207,6 @@ class Router:
 
     async def _stop(self) -> int:
         """Stop as DESIGN §3.5: not ready, links leave, listeners close after the delay, what is held is delivered."""
-        assert self.lanes is not None  # noqa: S101 - run made them
         self.ready = False
         drain = self.config.process.drain
         links = [ear for ear in self.ears.values() if ear.entry.component == "link"]
@@ -231,20 +228,19 @@ class Router:
 
     def status(self) -> Mapping[str, Any]:
         """What ``/status`` shows of the engine."""
-        lanes = {} if self.lanes is None else self.lanes.by_name
         return {
             "configHash": self.config.digest,
             "ready": self.ready,
             "reload": self.reloads,
             "listeners": [_ear_status(ear) for ear in self.ears.values()],
-            "targets": [lane_status(lane) for lane in lanes.values()],
+            "targets": [lane_status(lane) for lane in self.lanes.by_name.values()],
         }
 
 
-def lane_status(lane: Any) -> dict[str, Any]:
-    """One target for ``/status``."""
+def lane_status(lane: Lane) -> dict[str, Any]:
+    """One target for ``/status``; a target may add its own with a method ``status``."""
     stats, queue = lane.stats, lane.queue
-    own = getattr(lane.delivery.target, "status", dict)()
+    own: Mapping[str, Any] = getattr(lane.delivery.target, "status", dict)()
     return {
         "name": stats.name,
         "component": stats.component,

@@ -1,4 +1,4 @@
-"""Which events go to which targets, decided a batch at a time. Without routes everything goes to all and costs nothing."""
+"""Which events go to which targets, decided a batch at a time. Without routes all goes to all and costs nothing."""
 
 import fnmatch
 import functools
