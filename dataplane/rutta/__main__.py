@@ -45,7 +45,7 @@ def _completion(options: Mapping[str, Any]) -> int:
 
 
 def _schema(options: Mapping[str, Any]) -> int:
-    from rutta.schema import text
+    from rutta.config_schema import text
 
     print(text())
     return cli.OK
