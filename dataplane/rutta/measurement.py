@@ -1,0 +1,318 @@
+"""Events as InfluxDB line protocol: one event, one point.
+
+What becomes of an event (the original's rules, with its losses mended):
+
+| name | text  | gauges | measurement   | fields                                                    |
+|------|-------|--------|---------------|-----------------------------------------------------------|
+| –    | blank | 0      | ``MISSING``   | ``value=0``                                               |
+| –    | text  | 0      | text          | ``value=1i``                                              |
+| set  | any   | 0      | name          | ``value=1i``, ``event="text"``                            |
+| –    | text  | 1      | text.gauge    | the gauge as ``value``                                    |
+| –    | blank | 1      | gauge's name  | the gauge as ``value``                                    |
+| set  | any   | 1      | name.gauge    | the gauge as ``value``, the text, if any, as ``event``    |
+| –    | text  | n      | text          | each gauge by its name                                    |
+| –    | blank | n      | first's name  | the first (by name) as ``value``, the others by name      |
+| set  | any   | n      | name          | each gauge by its name, the text, if any, as ``event``    |
+
+The level, the tags, labels, and the context keys that are allowed become tags; fields, other context and the error
+become fields. A key that is taken, or reserved by InfluxDB, gets the prefix ``fields.`` (``context.``, ``labels.``).
+Syntax: https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from msgspec import json
+
+from rutta import units
+from rutta.event import LEVEL_WORDS, Error, Event, Gauge, Span, Unit
+
+DIVISORS: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+
+_SPAN_KINDS: Final = ("internal", "client", "server", "consumer", "producer")
+_SMALLEST: Final = -(2**63)
+_LARGEST: Final = 2**63 - 1
+_RESERVED: Final = frozenset({"", "time", "_time", "_field", "_measurement"})
+_DEEPEST: Final = 8  # errors within errors
+
+
+class Rules(NamedTuple):
+    """What is configurable: context keys that become tags, ns per unit of time, lists and objects as JSON or not."""
+
+    allowed_tags: frozenset[str]
+    divisor: int = 1
+    nested: bool = False
+
+
+def lines(events: Iterable[Event], rules: Rules) -> list[str]:
+    """Write one point per event, without a newline behind it."""
+    return [line(event, rules) for event in events]
+
+
+def line(event: Event, rules: Rules) -> str:
+    """Write one point."""
+    tags = {"level": LEVEL_WORDS[event.level]}
+    fields: dict[str, str] = {}
+    measurement = _measure(event, fields, tags)
+    values = event.fields
+    if "tags" in values or event.gauges or event.gauge is not None:
+        values = _tag_words(event, values, tags)
+    _add(values, fields, "fields.", rules)
+    if event.context:
+        _add_context(event.context, fields, tags, rules)
+    if event.error is not None:
+        _add_error(event.error, fields)
+    head = "".join([f",{key(name)}={tags[name]}" for name in sorted(tags)])
+    body = ",".join([f"{key(name)}={fields[name]}" for name in sorted(fields)])
+    return f"{name_of(measurement)}{head} {body or 'value=0'} {event.timestamp // rules.divisor}"
+
+
+# --- what the measurement is, and its own fields ----------------------------------------------------------------
+
+
+def _measure(event: Event, fields: dict[str, str], tags: dict[str, str]) -> str:
+    """Add what the kind of the event is about; return the measurement."""
+    if event.money is not None:
+        add_gauge("monetaryValue", event.money, fields)
+    if event.parent_span_id:
+        fields["parentSpanId"] = quote(event.parent_span_id.hex())
+    special = _KINDS.get(event.kind)
+    if special is not None:
+        return special(event, fields, tags)
+    return _from_table(event.name, event.text, event.gauges, fields)
+
+
+def _from_table(name: str, text: str, gauges: Mapping[str, Gauge], fields: dict[str, str]) -> str:
+    """Go by the table above; a blank text is one of white space."""
+    text = text if text.strip() else ""
+    if not gauges:
+        fields["value"] = "1i" if name or text else "0"
+        if name:
+            fields["event"] = quote(text)
+        return name or text or "MISSING"
+    if name and text:
+        fields["event"] = quote(text)
+    if len(gauges) == 1:
+        ((gauge_name, only),) = gauges.items()
+        add_gauge("value", only, fields)
+        return ".".join([part for part in (name or text, gauge_name) if part]) or "MISSING"
+    first = min(gauges)
+    is_nameless = not name and not text
+    for gauge_name, one in gauges.items():
+        add_gauge("value" if gauge_name == first and is_nameless else gauge_name, one, fields)
+    return name or text or first or "MISSING"
+
+
+def add_gauge(name: str, gauge: Gauge, fields: dict[str, str]) -> None:
+    """Add the value, the unit if it has a name, and what people read unless it is a bare number."""
+    value = scalar(gauge.value)
+    if value is None:
+        return
+    name = f"gauges.{name}" if name in _RESERVED or name in fields else name
+    fields[name] = value
+    unit = unit_name(gauge.unit)
+    if unit:
+        fields[name + "_unit"] = quote(unit)
+    if gauge.unit.kind != "scalar":
+        fields[name + "_f"] = quote(units.display(gauge))
+
+
+def unit_name(unit: Unit) -> str:
+    """The name of a unit; composite ones have none."""
+    word = units.WORDS.get(unit.kind)
+    return word[0] if word else unit.text if unit.kind in ("currency", "other") else ""
+
+
+def _of_gauge(event: Event, fields: dict[str, str], tags: dict[str, str]) -> str:
+    if event.gauge is not None:
+        add_gauge("value", event.gauge, fields)
+    return _with_labels(event, fields, tags)
+
+
+def _of_histogram(event: Event, fields: dict[str, str], tags: dict[str, str]) -> str:
+    fields["sum"] = scalar(event.sum) or "0"
+    for bound, count in event.buckets.items():
+        fields[bound] = scalar(count) or "0"
+    return _with_labels(event, fields, tags)
+
+
+def _with_labels(event: Event, fields: dict[str, str], tags: dict[str, str]) -> str:
+    for name, one in event.gauges.items():
+        add_gauge(name, one, fields)
+    for label, value in event.labels.items():
+        if value:
+            tags[f"labels.{label}" if label in tags or label in _RESERVED or label == "tags" else label] = tag(value)
+    return event.name or "MISSING"
+
+
+def _of_span(event: Event, fields: dict[str, str], tags: dict[str, str]) -> str:
+    span = event.span or Span()
+    measurement = _from_table(event.name, span.label, event.gauges, fields)
+    fields["label"] = quote(span.label)
+    for name, identity in (("traceId", span.trace_id), ("spanId", span.span_id), ("parentSpanId", span.parent_span_id)):
+        if identity:
+            fields[name] = quote(identity.hex())
+    fields["kind"] = quote(_SPAN_KINDS[span.kind] if 0 <= span.kind < len(_SPAN_KINDS) else str(span.kind))
+    if span.finished:
+        fields["duration"] = f"{span.finished - span.started}i"
+    for name, value in (span.status or {}).items():
+        encoded = scalar(value)
+        if encoded is not None and name != "type":
+            fields[f"status.{name}"] = encoded
+    return measurement
+
+
+def _of_user(event: Event, fields: dict[str, str], tags: dict[str, str]) -> str:
+    measurement = _from_table(event.name, event.kind, event.gauges, fields)
+    for name, value in event.user.items():
+        encoded = scalar(value)
+        if encoded is not None:
+            fields[f"user.{name}" if name in fields else name] = encoded
+    return measurement
+
+
+_Special = Callable[[Event, dict[str, str], dict[str, str]], str]
+_KINDS: Final[dict[str, _Special]] = {
+    "gauge": _of_gauge, "histogram": _of_histogram, "span": _of_span,
+    "identifyUser": _of_user, "setUserProperty": _of_user, "forgetUser": _of_user,
+}  # fmt: skip
+
+
+# --- tags, fields, context, errors ------------------------------------------------------------------------------
+
+
+def _tag_words(event: Event, values: Mapping[str, Any], tags: dict[str, str]) -> Mapping[str, Any]:
+    """Make one tag of the set of tags, to which ``gauge`` belongs when there is one; return the other fields."""
+    given = values.get("tags")
+    words = {"gauge"} if event.gauges or event.gauge is not None else set()
+    if isinstance(given, list) and all(isinstance(word, str) for word in given):
+        words.update(word for word in given if word.strip())
+        values = {name: value for name, value in values.items() if name != "tags"}
+    if words:
+        tags["tags"] = tag(",".join(sorted(words)))
+    return values
+
+
+def _add(values: Mapping[str, Any], fields: dict[str, str], prefix: str, rules: Rules) -> None:
+    for name, value in values.items():
+        encode = _ENCODERS.get(type(value))
+        encoded = encode(value) if encode is not None else None
+        if encoded is None:
+            if not rules.nested or not isinstance(value, list | dict):
+                continue
+            encoded = quote(json.encode(value).decode())
+        fields[prefix + name if name in fields or name in _RESERVED else name] = encoded
+
+
+def _add_context(context: Mapping[str, Any], fields: dict[str, str], tags: dict[str, str], rules: Rules) -> None:
+    others = {}
+    for name, value in context.items():
+        text = _tag_text(value) if name in rules.allowed_tags and name not in tags and name not in _RESERVED else ""
+        if text:
+            tags[name] = tag(text)
+        else:
+            others[name] = value
+    _add(others, fields, "context.", rules)
+
+
+def _tag_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return (scalar(value) or "").removesuffix("i")
+
+
+def _add_error(error: Error, fields: dict[str, str]) -> None:
+    """Add an error and its causes: ``error.message``, ``error.type``, ``error.stack``, ``error.inner.message``, …"""
+    prefix = "error"
+    cause: Error | None = error
+    for _ in range(_DEEPEST):
+        if cause is None:
+            return
+        for name, text in (("message", cause.message), ("type", cause.error_type), ("stack", _stack(cause))):
+            if text:
+                fields[f"{prefix}.{name}"] = quote(text)
+        prefix += ".inner"
+        cause = cause.inner
+
+
+def _stack(error: Error) -> str:
+    if error.stack_trace is None:
+        return ""
+    found = []
+    for frame in error.stack_trace.frames:
+        place = f" in {frame.file}" if frame.file else ""
+        number = f":{frame.line_no}" if frame.line_no is not None else ""
+        found.append(f"at {frame.site or frame.function_name or '?'}{place}{number}")
+    return "\n".join(found)
+
+
+# --- syntax -----------------------------------------------------------------------------------------------------
+
+
+def quote(text: str) -> str:
+    r"""Write a string field. A newline stays one: every InfluxDB reads on to the closing quote, and ``\n`` would come
+    back as two characters."""
+    if "\\" in text:
+        text = text.replace("\\", "\\\\")
+    if '"' in text:
+        text = text.replace('"', '\\"')
+    return f'"{text}"'
+
+
+def _integer(value: int) -> str:
+    return f"{min(max(value, _SMALLEST), _LARGEST)}i"
+
+
+def _float(value: float) -> str | None:
+    return repr(value) if math.isfinite(value) else None  # the protocol has neither infinity nor NaN
+
+
+def _boolean(value: bool) -> str:
+    return "T" if value else "F"
+
+
+def _fraction(value: dict[str, Any]) -> str | None:
+    return _float(units.as_number(value)) if value.get("type") == "fraction" else None
+
+
+_ENCODERS: Final[dict[type, Callable[[Any], str | None]]] = {
+    str: quote, int: _integer, float: _float, bool: _boolean, dict: _fraction,
+}  # fmt: skip
+
+
+def scalar(value: object) -> str | None:
+    """Write a field's value; None for what the protocol has no type for."""
+    encode = _ENCODERS.get(type(value))
+    return encode(value) if encode is not None else None
+
+
+def _escape(text: str, special: str) -> str:
+    """Escape as keys and tag values are. There is no way to write a newline or a backslash at the end: the newline
+    becomes ``\\n``, and a space is put behind the backslash, which would else escape what follows."""
+    for one in special:
+        if one in text:
+            text = text.replace(one, "\\" + one)
+    if "\n" in text:
+        text = text.replace("\n", "\\n")
+    return text + "\\ " if text.endswith("\\") else text
+
+
+@functools.lru_cache(maxsize=4096)
+def key(name: str) -> str:
+    """Write a key of a tag or field (most are seen again and again)."""
+    return _escape(name, ",= ")
+
+
+@functools.lru_cache(maxsize=4096)
+def tag(value: str) -> str:
+    """Write the value of a tag."""
+    return _escape(value, ",= ")
+
+
+@functools.lru_cache(maxsize=1024)
+def name_of(measurement: str) -> str:
+    """Write a measurement; one that begins with ``#`` would be a comment."""
+    escaped = _escape(measurement, ",= ")
+    return "\\" + escaped if escaped.startswith("#") else escaped
