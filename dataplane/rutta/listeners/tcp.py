@@ -1,0 +1,284 @@
+"""Listener ``tcp``: frames over TCP, of any codec.
+
+All connections read into one buffer. What they read within ``GATHER`` seconds goes on as one block, so a thousand
+connections with a line each cost about as much as one connection with a thousand lines. Order is kept per connection.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, cast
+
+from msgspec import Meta, Struct
+
+from rutta import bindings, framing
+from rutta.acceptor import Acceptor
+from rutta.flow import Valve
+from rutta.listeners import Intake
+from rutta.message import Block
+from rutta.settings import Duration, Size, Tls, default
+from rutta.tls import Certificate
+
+log = logging.getLogger("rutta.listeners.tcp")
+
+READ_BUFFER: Final = 2**20  # 1 MiB did better than 256 KiB
+GATHER: Final = 0.002  # seconds that small reads wait for others to share a block with
+ENOUGH: Final = 256 * 1024  # bytes that wait no longer
+QUIET: Final = 0.05  # seconds without a read after which a stopping listener believes that all has come
+LAST_CALL: Final = 1.0  # seconds after which it believes so anyway
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Settings of a tcp listener."""
+
+    bind: Annotated[str, Meta(description="addresses to listen on: host:port, host:port")] = "0.0.0.0:10001"
+    codec: Annotated[str, Meta(description="what the frames are: json, plain, auto, log4jxml, binary")] = "json"
+    strict: Annotated[bool, Meta(description="check every event against the schema")] = False
+    max_line_bytes: Annotated[Size, Meta(description="longer lines are dropped and counted")] = default(Size, "1Mi")
+    octet_counted: Annotated[bool, Meta(description="frames are LEN SP MSG (RFC 6587), not lines")] = False
+    idle_timeout: Annotated[Duration, Meta(description="close a connection this long silent; 0s: never")] = default(
+        Duration, "0s"
+    )
+    max_connections: Annotated[int, Meta(ge=1, description="connections above this are refused")] = 10_000
+    tls: Annotated[Tls | None, Meta(description="TLS, and mTLS with clientCaFile; absent: clear text")] = None
+    reuse_port: Annotated[bool, Meta(description="share the port with other processes (SO_REUSEPORT)")] = False
+
+    def __post_init__(self) -> None:
+        """Reject bindings that are none."""
+        bindings.parse(self.bind)
+
+
+def make(config: Config, name: str) -> "Tcp":
+    """Build the listener."""
+    return Tcp(config, name)
+
+
+class Tcp:
+    """Owns its sockets and connections."""
+
+    def __init__(self, config: Config, name: str) -> None:
+        """Touch nothing yet."""
+        self.config = config
+        self.name = name
+        self._sockets: list[socket.socket] = []
+        self._certificate: Certificate | None = None
+        self._stopping = asyncio.Event()
+        self._serving: _Serving | None = None
+        self._bound: tuple[str, ...] = ()
+
+    async def bind(self) -> Sequence[str]:
+        """Bind all addresses and read the certificate."""
+        if self.config.tls is not None:
+            self._certificate = Certificate(self.config.tls, listener=self.name)
+        self._sockets = await bindings.bind(self.config.bind, listener=self.name, reuse_port=self.config.reuse_port)
+        self._bound = tuple(map(bindings.shown, self._sockets))
+        return self._bound
+
+    async def serve(self, intake: Intake) -> None:
+        """Read until ``stop``, then what has been sent already, for a second at most."""
+        serving = self._serving = _Serving(self.config, self.name, intake, self._sockets, self._certificate)
+        try:
+            serving.acceptor.start()
+            serving.sweep()
+            await self._stopping.wait()
+            await serving.last_call()
+        finally:
+            await serving.close()
+
+    def stop(self) -> None:
+        """Accept nothing new; ``serve`` returns soon."""
+        self._stopping.set()
+        if self._serving is None:
+            bindings.close(self._sockets)
+
+    def status(self) -> Mapping[str, Any]:
+        """Addresses and connections."""
+        counts = self._serving.status() if self._serving is not None else {}
+        return {"bound": list(self._bound), "tls": self.config.tls is not None, **counts}
+
+
+class _Serving:
+    """The state of one ``serve``: the shared buffer, what was read and not offered yet, and the connections."""
+
+    def __init__(
+        self,
+        config: Config,
+        name: str,
+        intake: Intake,
+        sockets: Sequence[socket.socket],
+        certificate: Certificate | None,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.intake = intake
+        self.framing = framing.for_codec(
+            config.codec, max_bytes=config.max_line_bytes, octet_counted=config.octet_counted
+        )
+        self.buffer = bytearray(READ_BUFFER)
+        self.connections: dict[_Connection, None] = {}  # in order of arrival
+        self.valve = Valve(intake, shut=self._pause, open_again=self._resume)
+        self.acceptor = Acceptor(
+            sockets,
+            lambda: _Connection(self),
+            listener=name,
+            limit=config.max_connections,
+            certificate=certificate,
+        )
+        self.idled = 0
+        self.last_read = 0.0
+        self._name = name
+        self._idle_timeout = float(config.idle_timeout)
+        self._frames: list[bytes] = []
+        self._size = 0
+        self._flush_at: asyncio.TimerHandle | None = None
+        self._sweep_at: asyncio.TimerHandle | None = None
+        self._complained = False
+
+    def status(self) -> dict[str, Any]:
+        return {**self.acceptor.status(), "idleClosed": self.idled, "held": self.valve.is_shut}
+
+    def gather(self, frames: Sequence[bytes]) -> None:
+        """Keep frames until there are enough, or the time is up."""
+        self._frames += frames
+        for frame in frames:
+            self._size += len(frame)
+        if self._size >= ENOUGH:
+            self.flush()
+        elif self._flush_at is None:
+            self._flush_at = self.loop.call_later(GATHER, self.flush)
+
+    def flush(self) -> None:
+        """Offer what was gathered."""
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+            self._flush_at = None
+        frames, self._frames, self._size = self._frames, [], 0
+        if frames:
+            for data, lines in self.framing.blocks(frames):
+                self.intake.offer(Block(data, lines=lines))
+            self.valve.check()
+
+    def complain(self, reason: str) -> None:
+        """Say what a peer does wrong, once a minute."""
+        if not self._complained:
+            self._complained = True
+            self.loop.call_later(60, self._forgive)
+            log.warning(
+                "The listener %s closed a connection: %s.", self._name, reason, extra={"event": "tcp_bad_stream"}
+            )
+
+    def sweep(self) -> None:
+        """Close the connections that were silent too long; one timer for all of them."""
+        if not self._idle_timeout:
+            return
+        if not self.valve.is_shut:  # while we do not read, silence is ours
+            limit = self.loop.time() - self._idle_timeout
+            for connection in [one for one in self.connections if one.read_at < limit]:
+                self.idled += 1
+                connection.close()
+        self._sweep_at = self.loop.call_later(min(self._idle_timeout / 4, 15.0), self.sweep)
+
+    async def last_call(self) -> None:
+        """Tell peers that we go, and read what they had sent by then."""
+        self.acceptor.stop()
+        self.last_read = self.loop.time()
+        end = self.last_read + LAST_CALL
+        while (now := self.loop.time()) < end and (self.valve.is_shut or now - self.last_read < QUIET):
+            for connection in self.connections:  # also those that were just taken from the kernel
+                connection.say_goodbye()
+            await asyncio.sleep(QUIET / 4)
+            if not self.acceptor.open:
+                break
+
+    async def close(self) -> None:
+        """End everything; half a line of a peer that still talked is refused."""
+        for timer in (self._flush_at, self._sweep_at):
+            if timer is not None:
+                timer.cancel()
+        self._flush_at = None
+        self.acceptor.close()
+        await self.acceptor.closed()
+        await self.valve.close()
+        for connection in list(self.connections):
+            connection.abandon()
+        self.flush()
+        await self.valve.close()
+
+    def _pause(self) -> None:
+        for connection in self.connections:
+            connection.transport.pause_reading()
+
+    def _resume(self) -> None:
+        now = self.loop.time()
+        for connection in self.connections:
+            connection.read_at = now
+            connection.transport.resume_reading()
+
+    def _forgive(self) -> None:
+        self._complained = False
+
+
+class _Connection(asyncio.BufferedProtocol):
+    """One peer."""
+
+    __slots__ = ("_framer", "_said_goodbye", "_serving", "read_at", "transport")
+
+    transport: asyncio.Transport
+
+    def __init__(self, serving: _Serving) -> None:
+        self._serving = serving
+        self._framer = serving.framing.start(serving.intake.refuse)
+        self._said_goodbye = False
+        self.read_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        serving = self._serving
+        self.transport = cast(asyncio.Transport, transport)
+        self.read_at = serving.loop.time()
+        serving.connections[self] = None
+        if serving.valve.is_shut:
+            self.transport.pause_reading()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._serving.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        serving = self._serving
+        serving.last_read = self.read_at = serving.loop.time()
+        frames = self._framer.feed(serving.buffer, nbytes)
+        if frames:
+            serving.gather(frames)
+        if self._framer.broken:
+            serving.complain(self._framer.broken)
+            self.transport.abort()
+
+    def eof_received(self) -> bool:
+        return False  # the transport closes itself
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        serving = self._serving
+        serving.acceptor.gone(self)
+        if self not in serving.connections:
+            return  # its handshake failed, or we closed it
+        del serving.connections[self]
+        if exc is not None:
+            self._framer.abandon()
+        elif frames := self._framer.finish():
+            serving.gather(frames)
+
+    def say_goodbye(self) -> None:
+        """Send our end of stream; a peer that looks sends no more."""
+        if not self._said_goodbye and self.transport.can_write_eof() and not self.transport.is_closing():
+            self._said_goodbye = True
+            self.transport.write_eof()
+
+    def close(self) -> None:
+        """End an idle connection: the peer said all it had to say."""
+        self.transport.abort()
+
+    def abandon(self) -> None:
+        """End the connection now."""
+        self._serving.connections.pop(self, None)
+        self._serving.acceptor.gone(self)
+        self._framer.abandon()
+        self.transport.abort()
