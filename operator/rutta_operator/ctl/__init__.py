@@ -1,0 +1,1 @@
+"""``ruttactl``: what people do with topologies, also as ``kubectl rutta``."""

@@ -1,0 +1,154 @@
+"""``ruttactl up | check | render | graph | completion | version``; each loads only the libraries it needs."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from rutta_operator import VERSION
+from rutta_operator.problems import Finding, Refused
+
+_EXAMPLES: Final = """\
+examples:
+  ruttactl up -f examples/quickstart.yaml         run a topology on this machine; Ctrl-C stops it in order
+  ruttactl check -f k8s/ -f extra.yaml            every mistake at once, with file and line
+  ruttactl graph -f examples/topology.yaml        who sends to whom, as a tree
+  ruttactl graph -f topology/ --output mermaid    the same for a README
+  ruttactl render -f examples/router.yaml         the config that the data plane gets
+  helm template chart | ruttactl check -f -       what another tool makes
+exit codes: 0 fine · 22 something is wrong with the input · 100 a process did not start · 130 killed
+"""
+_UP: Final = """\
+Starts every resource as processes on this machine and wires them on loopback. Listeners are bound as their specs say,
+on 127.0.0.1; links and health pages get free ports. A process that dies is started again. Ctrl-C stops shippers, then
+proxies, then routers, and says what each received, delivered and dropped; a second Ctrl-C kills.
+
+examples:
+  ruttactl up -f examples/quickstart.yaml
+  ruttactl up -f topology/ -f secrets.yaml --bind 0.0.0.0
+  ruttactl up -f topology.yaml --output json 2>up.log     one line of JSON per process: pid, health page, listeners
+"""
+_FILES: Final = "a file, a directory (its *.yaml) or - (standard input); give it as often as you like"
+_ENDS: Final = argparse.RawDescriptionHelpFormatter
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser; the completion scripts are made of it too."""
+    top = argparse.ArgumentParser(
+        prog="ruttactl", epilog=_EXAMPLES, formatter_class=_ENDS, allow_abbrev=False,
+        description="Run, check and draw topologies of shippers, proxies and routers.",
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"ruttactl {VERSION}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    up = _command(commands, "up", "run a topology on this machine", _UP, ("text", "json"))
+    up.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="where listeners listen (default 127.0.0.1)")
+    _command(commands, "check", "say everything that is wrong", "Reads, wires and says everything that is wrong, each"
+             " with file, line and path. Nothing is started.")  # fmt: skip
+    _command(commands, "render", "print the data plane's config of each resource",
+             "Prints what the processes of each resource read in a cluster.", ("yaml", "json"))  # fmt: skip
+    _command(commands, "graph", "draw who sends to whom",
+             "Draws the topology, and what cannot be wired and why.", ("tree", "dot", "mermaid", "json"))  # fmt: skip
+    completion = commands.add_parser("completion", help="print a completion script", formatter_class=_ENDS,
+                                     description='For bash: eval "$(ruttactl completion bash)"')  # fmt: skip
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    commands.add_parser("version", help="print the version")
+    return top
+
+
+def _command(
+    commands: Any, name: str, purpose: str, description: str, outputs: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """Add a command that reads files."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=purpose, description=description, formatter_class=_ENDS, allow_abbrev=False
+    )
+    files = command.add_argument(
+        "-f", "--filename", action="extend", nargs="+", required=True, metavar="FILE", dest="files", help=_FILES
+    )
+    files.complete = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # type: ignore[attr-defined]
+    command.add_argument(
+        "-n", "--namespace", default="default", help="the namespace of resources that say none (default: default)"
+    )
+    if outputs:
+        command.add_argument("--output", "-o", choices=outputs, default=outputs[0], help=f"default {outputs[0]}")
+    return command
+
+
+def main(argv: Sequence[str] | None = None, *, program: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. ``program`` stands in for the data plane's command (tests)."""
+    options = vars(parser().parse_args(argv)) | {"program": program}
+    try:
+        return _COMMANDS[options["command"]](options)
+    except Refused as exc:
+        return _refuse(exc.findings, exc.exit_code)
+    except BrokenPipeError:  # the reader has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _refuse(findings: Sequence[Finding], code: int) -> int:
+    for finding in findings:
+        print(finding, file=sys.stderr)
+    return code
+
+
+def _up(options: Mapping[str, Any]) -> int:
+    from rutta_operator.ctl.inputs import topology
+    from rutta_operator.local.screen import Screen
+    from rutta_operator.local.up import PROGRAM, up
+
+    as_json = options["output"] == "json"
+    read = topology(options)
+    screen = Screen(sys.stdout, sys.stderr, as_json=as_json)
+    return up(read, screen, bind=options["bind"], as_json=as_json, program=options["program"] or PROGRAM)
+
+
+def _check(options: Mapping[str, Any]) -> int:
+    from rutta_operator.ctl.inputs import check
+
+    return check(options)
+
+
+def _render(options: Mapping[str, Any]) -> int:
+    from rutta_operator.ctl.inputs import topology
+    from rutta_operator.ctl.rendering import render
+
+    print(render(topology(options), options["output"]), end="")
+    return 0
+
+
+def _graph(options: Mapping[str, Any]) -> int:
+    from rutta_operator.ctl import drawing
+    from rutta_operator.ctl.inputs import topology
+
+    read = topology(options)
+    if options["output"] == "tree":
+        drawing.tree(read, sys.stdout)
+    else:
+        print({"dot": drawing.dot, "mermaid": drawing.mermaid, "json": drawing.as_json}[options["output"]](read))
+    return 0
+
+
+def _completion(options: Mapping[str, Any]) -> int:
+    import shtab
+
+    print(shtab.complete(parser(), options["shell"]))
+    return 0
+
+
+def _version(_: Mapping[str, Any]) -> int:
+    print(f"ruttactl {VERSION}")
+    return 0
+
+
+_COMMANDS: Final[Mapping[str, Callable[[Mapping[str, Any]], int]]] = {
+    "up": _up,
+    "check": _check,
+    "render": _render,
+    "graph": _graph,
+    "completion": _completion,
+    "version": _version,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Where each process of a topology listens on this machine.
+
+A listener gets the port that its spec says, on the address that the user chose; all replicas share it. If another
+resource of the topology has it, or the spec has none, a free one is taken. Links and health pages are between our own
+processes: free ports on loopback.
+"""
+
+import errno
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Final, NamedTuple
+
+from rutta_operator.graph import Key
+from rutta_operator.local.holders import holder
+from rutta_operator.plan import Port, ports
+from rutta_operator.problems import Finding, Path, Problem
+from rutta_operator.topology import Placed
+
+LOOPBACK: Final = "127.0.0.1"
+_ANY: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - what stands for all addresses, and how to reach it
+
+
+class Addresses(NamedTuple):
+    """Every address, and what is to be said about them."""
+
+    listeners: Mapping[tuple[Key, str], str]
+    links: Mapping[Key, Sequence[str]]
+    """one for each replica; of a resource with no replicas one that nobody listens on"""
+    health: Mapping[tuple[Key, int], str]
+    moved: Sequence[str]
+    findings: Sequence[Finding]
+
+
+def written(host: str, port: int) -> str:
+    """Write an address as the data plane reads it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def reachable(address: str) -> str:
+    """Return the address to dial for one that was bound: ``0.0.0.0`` is reached at loopback."""
+    host, _, port = address.rpartition(":")
+    bare = host.strip("[]")
+    return written(_ANY.get(bare, bare), int(port))
+
+
+def assign(placed: Mapping[Key, Placed], replicas: Mapping[Key, int], host: str) -> Addresses:
+    """Give every process its addresses; ``replicas`` names the resources that will run."""
+    with ExitStack() as held:  # every port stays bound until all are chosen, so that none is chosen twice
+        chooser = _Chooser(host, held)
+        listeners = {
+            (key, port.name): chooser.listener(placed[key], index, port)
+            for key in replicas
+            for index, port in _with_places(placed[key])
+        }
+        links = {
+            key: [chooser.free(LOOPBACK) for _ in range(max(1, number))]
+            for key, number in replicas.items()
+            if key.kind != "RuttaShipper"
+        }
+        health = {(key, one): chooser.free(LOOPBACK) for key, number in replicas.items() for one in range(number)}
+    return Addresses(listeners, links, health, chooser.moved, chooser.findings)
+
+
+def _with_places(placed: Placed) -> list[tuple[Path, Port]]:
+    """Return the listeners' ports, each with its path in the document."""
+    section = "sources" if placed.key.kind == "RuttaShipper" else "listeners"
+    entries = getattr(placed.resource.spec, section, ())
+    index = {entry.name: number for number, entry in enumerate(entries)}
+    return [(("spec", section, index[port.name], port.component, "port"), port) for port in ports(placed.resource)]
+
+
+class _Chooser:
+    """Chooses ports, holding each until all are chosen."""
+
+    def __init__(self, host: str, held: ExitStack) -> None:
+        self.moved: list[str] = []
+        self.findings: list[Finding] = []
+        self._host, self._held = host, held
+        self._users: dict[tuple[str, int], str] = {}
+
+    def listener(self, placed: Placed, path: Path, port: Port) -> str:
+        """Return the address of a listener: its own port, or a free one if another resource has it."""
+        use, name = (port.protocol, port.number), f"{placed.key} {port.name}"
+        if use in self._users:
+            address = self.free(self._host, port.protocol)
+            self.moved.append(f"{name} is at {address}: {self._users[use]} has port {port.number}.")
+            return address
+        self._users[use] = name
+        try:
+            self._hold(self._host, port.protocol, port.number)
+        except OSError as exc:
+            self.findings.append(placed.document.locate(Problem(path, _why_not(exc, self._host, port))))
+        return written(self._host, port.number)
+
+    def free(self, host: str, protocol: str = "TCP") -> str:
+        """Return an address with a free port."""
+        try:
+            return written(host, self._hold(host, protocol, 0))
+        except OSError:
+            return written(host, 0)  # the host itself is wrong; a finding of its first listener says so
+
+    def _hold(self, host: str, protocol: str, port: int) -> int:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_DGRAM if protocol == "UDP" else socket.SOCK_STREAM)
+        self._held.enter_context(bound)
+        if protocol == "TCP":  # else a connection that ended a moment ago would look like a program
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        if protocol == "TCP":
+            bound.listen(1)  # with SO_REUSEADDR only a second listen tells that there is a first
+        return int(bound.getsockname()[1])
+
+
+def _why_not(exc: OSError, host: str, port: Port) -> str:
+    if exc.errno == errno.EADDRINUSE:
+        return f"{port.protocol} port {port.number} is in use by {holder(port.protocol, port.number)}"
+    if exc.errno in (errno.EACCES, errno.EPERM):
+        return f"{port.protocol} port {port.number} needs privileges on this machine; take one above 1023"
+    return f"{written(host, port.number)} cannot be bound: {exc.strerror or exc}"
