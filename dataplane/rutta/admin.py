@@ -6,6 +6,7 @@ that is away makes neither untrue: that is what ``/status`` and the metrics are 
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +19,8 @@ from rutta.config import Health
 from rutta.http_message import TEXT, Request, Response
 from rutta.http_server import Handler, HttpServer
 from rutta.router import Router
+
+log = logging.getLogger("rutta.admin")
 
 LAG_EVERY: Final = 0.5  # seconds between two looks at the loop
 LAG_LIMIT: Final = 5.0  # seconds that a turn of the loop may be late before /healthz says 503
@@ -114,8 +117,10 @@ async def _server(bind: str | None, pages: Callable[[LoopLag], Pages]) -> AsyncI
     server = HttpServer(sockets, handler_of(pages(lag)), name="health")
     watching = asyncio.get_running_loop().create_task(lag.watch())
     server.start()
+    bound = tuple(map(bindings.shown, sockets))
+    log.info("Health page on %s.", ", ".join(bound), extra={"event": "health_page", "fields": {"bindings": bound}})
     try:
-        yield tuple(map(bindings.shown, sockets))
+        yield bound
     finally:
         watching.cancel()
         await server.close()

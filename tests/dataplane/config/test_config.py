@@ -45,12 +45,15 @@ def test_every_problem_is_reported_at_once_with_its_path():
     text = "\n".join(found)
     for path in (
         "listeners[0].http.maxBodyByte", "listeners[1].udp", "listeners[2]", "targets[0].consol", "targets[1]",
-        "targets[2].buffer.maxBytes", "targets[2].buffer.whenFull", "routes[0].match.minLevel", "drain.timeout", "logLevel",
+        "targets[2].buffer.maxBytes", "targets[2].buffer.whenFull", "routes[0].match.minLevel", "drain.timeout",
+        "logLevel",
     ):  # fmt: skip
-        assert any(one.startswith(f"{path}:") or one.startswith(f"{path}.") for one in found), (path, text)
+        assert any(one.startswith((f"{path}:", f"{path}.")) for one in found), (path, text)
     assert "did you mean 'maxBodyBytes'?" in text
     assert "did you mean 'console'?" in text
-    assert "'Drop' is not one of Block, DropNewest, DropOldest; did you mean DropNewest?" in text or "not one of" in text
+    assert (
+        "'Drop' is not one of Block, DropNewest, DropOldest; did you mean DropNewest?" in text or "not one of" in text
+    )
 
 
 def test_unnamed_targets_are_numbered_and_never_take_a_given_name():
