@@ -23,6 +23,7 @@ FATAL: Final = 6
 LEVEL_WORDS: Final = ("", "verbose", "debug", "info", "warn", "error", "fatal")  # index is the level
 
 NO_ID: Final = b""
+NO_TIME: Final = -(2**63)  # a timestamp that is not known yet; ``formats.events`` puts the block's or the received time
 
 # A value of a field: what JSON has, plus whole numbers of any size. ``{"type": "fraction", …}`` and other
 # typed objects stay the dictionaries they came as, but for int64, bigint, float, string and bool: these are unwrapped.
@@ -104,12 +105,13 @@ class Span(Struct, frozen=True):
     baggage: Mapping[str, str] | None = None
 
 
-class Event(Struct, kw_only=True):
+class Event(Struct, kw_only=True, gc=False):
     """One event of any kind, normalised: every target that looks inside reads this, whatever codec it came by.
 
     ``id`` is 16 bytes; an event that had none has one derived from its batch (``formats.derived_id``), so a retry
-    has the same. ``timestamp`` and ``received`` are ns since the Unix epoch. Nothing that came is left out: keys
-    that the schema does not know are in ``fields``.
+    has the same. ``timestamp`` and ``received`` are ns since the Unix epoch; a codec leaves ``timestamp`` at
+    ``NO_TIME`` when the input has none. Nothing that came is left out: keys that the schema does not know are in
+    ``fields``. It is not tracked by the garbage collector: JSON values hold no cycles.
     """
 
     kind: Kind = "event"
