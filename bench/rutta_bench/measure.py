@@ -1,0 +1,106 @@
+"""One measured run: start the program, send, wait until it has done all, read the counters, stop it."""
+
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from rutta_bench import processes, sender
+from rutta_bench.model import Job, Load, Missing, Peer, Sample, Started
+
+_POLL: Final = 0.05
+_QUIET: Final = 0.4  # seconds of (nearly) no CPU time after which a program is taken to have done its work
+_IDLING: Final = 0.03  # CPU-seconds within _QUIET that are still idling: some peers poll
+_COUNTING: Final = 3.0  # seconds that a program's own counters may lag (rsyslog writes them once a second)
+_LONGEST: Final = 60.0  # seconds to work off what is in the kernel's buffers
+
+
+class Settled(NamedTuple):
+    """When a program had done its work, and its CPU-seconds then."""
+
+    at: float
+    cpu: float
+
+
+def run(peer: Peer, job: Job, load: Load | None, seconds: float, folder: Path) -> tuple[Sample, Started]:
+    """Measure once. Without a load it idles. ``Missing`` when the program is not there or cannot do it."""
+    started = peer.start(job, folder)
+    try:
+        before = settle(lambda: processes.cpu(started.processes), 10).cpu
+        sample = _idle(started, seconds) if load is None else _loaded(started, load, seconds, before)
+    finally:
+        processes.stop([*started.processes, *started.beside])
+    return sample, started
+
+
+def _idle(started: Started, seconds: float) -> Sample:
+    before, began = processes.cpu(started.processes), time.perf_counter()
+    time.sleep(seconds)
+    wall = time.perf_counter() - began
+    return _sample(started, 0, 0, processes.cpu(started.processes) - before, wall, 0.0)
+
+
+def _loaded(started: Started, load: Load, seconds: float, before: float) -> Sample:
+    order = sender.Order(load=load, port=started.port, seconds=seconds)
+    with subprocess.Popen(
+        [sys.executable, "-m", "rutta_bench.sender", msgspec.json.encode(order).decode()],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if process.stdout.readline() != b"ready\n":
+            raise Missing("the sender could not connect to it")
+        began = time.perf_counter()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        said = process.stdout.readline()
+    if not said:
+        raise Missing("the sender lost its connection to it")
+    report = msgspec.json.decode(said, type=sender.Report)
+    settled = settle(lambda: processes.cpu(started.processes), _LONGEST)
+    delivered = _count(started, report.sent)
+    return _sample(
+        started, report.sent, delivered, settled.cpu - before, settled.at - began, report.cpu / report.seconds
+    )
+
+
+def settle(cpu: Callable[[], float], longest: float, now: Callable[[], float] = time.perf_counter) -> Settled:
+    """Wait until ``cpu`` stands still; return when that began, and its value then."""
+    seen = deque([Settled(now(), cpu())])
+    deadline = seen[0].at + longest
+    while True:
+        time.sleep(_POLL)
+        seen.append(Settled(now(), cpu()))
+        while len(seen) > 1 and seen[-1].cpu - seen[0].cpu > _IDLING:
+            seen.popleft()
+        if seen[-1].at - seen[0].at >= _QUIET or seen[-1].at >= deadline:
+            return seen[0]
+
+
+def _count(started: Started, sent: int) -> int:
+    """Ask what was delivered until it is what was sent, or no more comes."""
+    count, since = started.counted(), time.monotonic()
+    while count < sent and time.monotonic() - since < _COUNTING:
+        time.sleep(0.2)
+        if (new := started.counted()) != count:
+            count, since = new, time.monotonic()
+    return count
+
+
+def _sample(started: Started, sent: int, delivered: int, cpu: float, wall: float, busy: float) -> Sample:
+    return Sample(
+        sent=sent,
+        delivered=delivered,
+        cpu=cpu,
+        wall=wall,
+        rss_peak=processes.memory(started.processes, "VmHWM"),
+        rss_after=processes.memory(started.processes, "VmRSS"),
+        sender_busy=busy,
+    )

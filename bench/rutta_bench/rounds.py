@@ -1,0 +1,81 @@
+"""Run the rows: rounds interleaved (A B C, A B C, …), so that a noisy minute meets all alike."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rutta_bench import measure, results
+from rutta_bench.model import Missing, Peer, Sample
+from rutta_bench.results import Line, Outcome
+from rutta_bench.rows import Entry, Row
+
+Say = Callable[[str], None]
+
+
+def say(text: str) -> None:
+    """Report progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def versions(peers: Mapping[str, Peer], say: Say = say) -> tuple[dict[str, str], dict[str, str]]:
+    """Ask every peer for its version; return what is there, and why the others are not."""
+    there, absent = {}, {}
+    for name, peer in peers.items():
+        try:
+            there[name] = peer.version()
+        except Missing as exc:
+            absent[name] = str(exc)
+            say(f"{name}: {exc}")
+    return there, absent
+
+
+def run(
+    rows: Sequence[Row],
+    peers: Mapping[str, Peer],
+    absent: Mapping[str, str],
+    *,
+    seconds: float,
+    rounds: int,
+    folder: Path | None,
+) -> tuple[Outcome, ...]:
+    """Measure all rows. Files are made in a temporary folder below ``folder`` and removed."""
+    outcomes = []
+    for number, row in enumerate(rows, 1):
+        say(f"[{number}/{len(rows)}] {row.key}: {row.title}")
+        outcomes.append(_row(row, peers, absent, seconds, rounds, folder))
+    return tuple(outcomes)
+
+
+def _row(
+    row: Row, peers: Mapping[str, Peer], absent: Mapping[str, str], seconds: float, rounds: int, folder: Path | None
+) -> Outcome:
+    entries = [entry for entry in row.entries if entry.peer in peers]
+    lines = [Line(label=entry.label, note=absent.get(entry.peer, ""), does_less=bool(entry.less)) for entry in entries]
+    for _ in range(rounds):
+        for at, entry in enumerate(entries):
+            if not lines[at].note:
+                lines[at] = _once(lines[at], row, entry, peers[entry.peer], seconds, folder)
+    return Outcome(row=row, lines=tuple(lines))
+
+
+def _once(line: Line, row: Row, entry: Entry, peer: Peer, seconds: float, folder: Path | None) -> Line:
+    """Add a round to a line; a program that cannot do it gets a note instead."""
+    place = Path(tempfile.mkdtemp(prefix="rutta-bench-", dir=folder))
+    try:
+        sample, started = measure.run(peer, entry.job, row.load, seconds, place)
+    except Missing as exc:
+        say(f"    {entry.label}: {exc}")
+        return Line(label=line.label, note=str(exc), does_less=line.does_less)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    say(f"    {entry.label}: {_shown(row, sample)}")
+    commands = tuple(command.replace(str(place), "DIR") for command in started.commands)
+    return Line(label=line.label, commands=commands, rounds=(*line.rounds, sample), does_less=line.does_less)
+
+
+def _shown(row: Row, sample: Sample) -> str:
+    if row.measure == "throughput":
+        return f"{results.short(sample.per_cpu_second)} events/CPU-s, {results.short(sample.per_second)} events/s"
+    return f"{sample.core:.1f} % of a core, {sample.rss_peak / results.MIB:.0f} MiB"
