@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Final, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 import zstandard
@@ -233,7 +233,7 @@ def _proxy(url: str) -> tuple[URL | None, aiohttp.BasicAuth | None]:
     proxies = getproxies_environment()
     parts = urlsplit(url)
     address = proxies.get(parts.scheme) or proxies.get("all")
-    if not address or proxy_bypass_environment(parts.hostname or "", proxies):
+    if not address or proxy_bypass(parts.hostname or "", proxies):
         return None, None
     proxy = URL(address if "://" in address else f"http://{address}")
     login = aiohttp.BasicAuth(proxy.user, proxy.password or "") if proxy.user else None

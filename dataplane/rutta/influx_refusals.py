@@ -1,8 +1,8 @@
 """What InfluxDB means by refusing a write: which lines were bad, and whether the others are in. Pure.
 
-Version 1 writes the good lines and answers 400 ``partial write: …`` (seen with 1.6.7); when no line could be parsed the
-prefix is missing. Version 2 answers 400 ``unable to parse …`` and wrote nothing, or 422 ``… partial write: … dropped=N``
-and wrote the others: https://docs.influxdata.com/influxdb/v2/write-data/troubleshoot/
+Version 1 writes the good lines and answers 400 ``partial write: …`` (seen with 1.6.7); when no line could be parsed
+the prefix is missing. Version 2 answers 400 ``unable to parse …`` and wrote nothing, or 422 ``… partial write: …
+dropped=N`` and wrote the others: https://docs.influxdata.com/influxdb/v2/write-data/troubleshoot/
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from rutta import measurement
+from rutta import line_protocol
 
 _UNPARSED: Final = "unable to parse '"
 _DROPPED: Final = re.compile(r"\bdropped=(\d+)")
@@ -90,7 +90,7 @@ def _unparsed(lines: Sequence[str], message: str) -> list[int]:
 
 def _conflicting(lines: Sequence[str], field: str, name: str, kind: str) -> list[int]:
     """Lines of this measurement in which this field has the refused type."""
-    name, field = measurement.name_of(name), measurement.key(field)
+    name, field = line_protocol.name_of(name), line_protocol.key(field)
     found = []
     for at, line in enumerate(lines):
         head = _NAME.match(line)

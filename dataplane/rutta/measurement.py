@@ -16,11 +16,8 @@ What becomes of an event (the original's rules, with its losses mended):
 
 The level, the tags, labels, and the context keys that are allowed become tags; fields, other context and the error
 become fields. A key that is taken, or reserved by InfluxDB, gets the prefix ``fields.`` (``context.``, ``labels.``).
-Syntax: https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
 """
 
-import functools
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -28,12 +25,11 @@ from msgspec import json
 
 from rutta import units
 from rutta.event import LEVEL_WORDS, Error, Event, Gauge, Span, Unit
+from rutta.line_protocol import ENCODERS, key, name_of, quote, scalar, tag
 
 DIVISORS: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 
 _SPAN_KINDS: Final = ("internal", "client", "server", "consumer", "producer")
-_SMALLEST: Final = -(2**63)
-_LARGEST: Final = 2**63 - 1
 _RESERVED: Final = frozenset({"", "time", "_time", "_field", "_measurement"})
 _DEEPEST: Final = 8  # errors within errors
 
@@ -56,7 +52,7 @@ def line(event: Event, rules: Rules) -> str:
     tags = {"level": LEVEL_WORDS[event.level]}
     fields: dict[str, str] = {}
     measurement = _measure(event, fields, tags)
-    values = event.fields
+    values: Mapping[str, Any] = event.fields
     if "tags" in values or event.gauges or event.gauge is not None:
         values = _tag_words(event, values, tags)
     _add(values, fields, "fields.", rules)
@@ -197,7 +193,7 @@ def _tag_words(event: Event, values: Mapping[str, Any], tags: dict[str, str]) ->
 
 def _add(values: Mapping[str, Any], fields: dict[str, str], prefix: str, rules: Rules) -> None:
     for name, value in values.items():
-        encode = _ENCODERS.get(type(value))
+        encode = ENCODERS.get(type(value))
         encoded = encode(value) if encode is not None else None
         if encoded is None:
             if not rules.nested or not isinstance(value, list | dict):
@@ -246,73 +242,3 @@ def _stack(error: Error) -> str:
         number = f":{frame.line_no}" if frame.line_no is not None else ""
         found.append(f"at {frame.site or frame.function_name or '?'}{place}{number}")
     return "\n".join(found)
-
-
-# --- syntax -----------------------------------------------------------------------------------------------------
-
-
-def quote(text: str) -> str:
-    r"""Write a string field. A newline stays one: every InfluxDB reads on to the closing quote, and ``\n`` would come
-    back as two characters."""
-    if "\\" in text:
-        text = text.replace("\\", "\\\\")
-    if '"' in text:
-        text = text.replace('"', '\\"')
-    return f'"{text}"'
-
-
-def _integer(value: int) -> str:
-    return f"{min(max(value, _SMALLEST), _LARGEST)}i"
-
-
-def _float(value: float) -> str | None:
-    return repr(value) if math.isfinite(value) else None  # the protocol has neither infinity nor NaN
-
-
-def _boolean(value: bool) -> str:
-    return "T" if value else "F"
-
-
-def _fraction(value: dict[str, Any]) -> str | None:
-    return _float(units.as_number(value)) if value.get("type") == "fraction" else None
-
-
-_ENCODERS: Final[dict[type, Callable[[Any], str | None]]] = {
-    str: quote, int: _integer, float: _float, bool: _boolean, dict: _fraction,
-}  # fmt: skip
-
-
-def scalar(value: object) -> str | None:
-    """Write a field's value; None for what the protocol has no type for."""
-    encode = _ENCODERS.get(type(value))
-    return encode(value) if encode is not None else None
-
-
-def _escape(text: str, special: str) -> str:
-    """Escape as keys and tag values are. There is no way to write a newline or a backslash at the end: the newline
-    becomes ``\\n``, and a space is put behind the backslash, which would else escape what follows."""
-    for one in special:
-        if one in text:
-            text = text.replace(one, "\\" + one)
-    if "\n" in text:
-        text = text.replace("\n", "\\n")
-    return text + "\\ " if text.endswith("\\") else text
-
-
-@functools.lru_cache(maxsize=4096)
-def key(name: str) -> str:
-    """Write a key of a tag or field (most are seen again and again)."""
-    return _escape(name, ",= ")
-
-
-@functools.lru_cache(maxsize=4096)
-def tag(value: str) -> str:
-    """Write the value of a tag."""
-    return _escape(value, ",= ")
-
-
-@functools.lru_cache(maxsize=1024)
-def name_of(measurement: str) -> str:
-    """Write a measurement; one that begins with ``#`` would be a comment."""
-    escaped = _escape(measurement, ",= ")
-    return "\\" + escaped if escaped.startswith("#") else escaped

@@ -45,7 +45,7 @@ class Rotate(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
 class Keep(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Which closed files stay; without any of these all do. The file being written is never deleted."""
 
-    files: Annotated[int | None, Meta(ge=0, description="number of closed files")] = None
+    files: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="number of closed files")] = None
     age: Annotated[Duration | None, Meta(description="age of a closed file, since its last write")] = None
     max_bytes: Annotated[Size | None, Meta(description="size of all closed files together")] = None
 
@@ -67,7 +67,7 @@ class Naming:
         if "{" in self._suffix:
             self._stem, self._suffix = self._name, ""
         self.is_dated = "{date}" in self._name or "{hour}" in self._name
-        closed = f"{_pattern(self._stem)}(\\.\\d{{8}}T\\d{{6}}Z(-\\d+)?)?{re.escape(self._suffix)}"
+        closed = f"{_pattern(self._stem)}(\\.\\d{{8}}T\\d{{6}}Z(_\\d+)?)?{re.escape(self._suffix)}"
         self._closed = re.compile(f"({closed})(\\.gz|\\.zst)?")
         self._part = re.compile(f"({closed})(\\.gz|\\.zst){re.escape(_PART)}")
 
@@ -81,7 +81,7 @@ class Naming:
         stem = f"{_fill(self._stem, now)}.{stamp}"
         number = 0
         while True:
-            path = self.folder / f"{stem}{f'-{number:04d}' if number else ''}{self._suffix}"
+            path = self.folder / f"{stem}{f'_{number:04d}' if number else ''}{self._suffix}"
             if not any(path.with_name(path.name + suffix).exists() for suffix in _SUFFIX.values()):
                 return path
             number += 1

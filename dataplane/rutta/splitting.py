@@ -63,7 +63,7 @@ async def deliver(tally: Tally, post: Post, *, most: int | None = None) -> Outco
     """
     count = len(tally)
     step = most or max(1, count)
-    todo: list[Sequence[int]] = [range(at, min(at + step, count)) for at in range(0, count, step)][::-1]
+    todo: list[Sequence[int]] = [range(at, min(at + step, count)) for at in reversed(range(0, count, step))]
     while todo:
         numbers = todo.pop()
         try:

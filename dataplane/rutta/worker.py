@@ -58,6 +58,7 @@ class Worker:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self.stopping = threading.Event()
+        self.has_ended = False
 
     async def run(self, job: Callable[[], _T]) -> _T:
         """Return what ``job`` returns, or raise what it raises.
@@ -70,6 +71,8 @@ class Worker:
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run ``job`` in its turn; nobody waits for it, so it must handle its own errors. Thread-safe."""
+        if self.has_ended:
+            raise RuntimeError(f"the worker {self._name} has ended")
         self._jobs.put(job)
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
@@ -77,6 +80,7 @@ class Worker:
 
     def stop(self) -> None:
         """End the thread after the jobs it was given; those that look at ``stopping`` end early. Does not wait."""
+        self.has_ended = True
         self.stopping.set()
         self._jobs.put(None)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from rutta.errors import Retry
+from rutta.formats import Format
 from rutta.message import Batch
 from rutta.targets import DELIVERED, Lost, Outcome
 
@@ -61,6 +62,13 @@ def _rest(buffers: list[bytes | memoryview], count: int) -> list[bytes | memoryv
     return []
 
 
+def is_by_line(batches: Sequence[Batch], buffers: Sequence[bytes], format: Format) -> bool:  # noqa: A002
+    """Say whether each event is one line: not for msgpack, nor for plain texts with newlines inside."""
+    if format.name == "plain":
+        return all(data.count(b"\n") == len(batch) for batch, data in zip(batches, buffers, strict=True))
+    return format.name != "msgpack"
+
+
 def whole_events(buffers: Sequence[bytes], size: int, *, by_line: bool) -> int:
     """Cut ``size`` bytes of the joined buffers back to the end of an event (``by_line``), else of a buffer."""
     done = 0
@@ -74,7 +82,7 @@ def whole_events(buffers: Sequence[bytes], size: int, *, by_line: bool) -> int:
 def outcome_of(batches: Sequence[Batch], buffers: Sequence[bytes], kept: int, reason: str) -> Outcome:
     """Say which events are to be tried again when only the first ``kept`` bytes (whole events) are written.
 
-    ``buffers`` are the batches' encodings, in order, one line an event. Raises ``Retry`` when nothing was kept.
+    ``buffers`` are the batches' encodings, in order. Raises ``Retry`` when nothing was kept.
     """
     if not kept:
         raise Retry(reason)

@@ -20,7 +20,7 @@ from rutta.log_file import explain
 from rutta.message import Batch, Columns
 from rutta.targets import DELIVERED, Gathering, Outcome
 from rutta.worker import Worker
-from rutta.writing import Written, outcome_of, whole_events, write_all
+from rutta.writing import Written, is_by_line, outcome_of, whole_events, write_all
 
 BATCH: Final = Gathering()
 EXAMPLE: Final[Mapping[str, Any]] = {}
@@ -83,17 +83,17 @@ class Console:
 
     async def open(self) -> None:
         """Look whether the output is a terminal."""
-        if self._worker.stopping.is_set():
+        if self._worker.has_ended:
             self._worker = Worker(f"console-{self._name}")
         self._paint = self._config.format == "logfmt" and is_coloured(self._config.colour, self._fd)
 
     async def send(self, batches: Sequence[Batch]) -> Outcome:
         """Print the batches with one write; what could not be printed is to be tried again."""
         buffers = [self._dress(formats.encode(batch, self._format)) for batch in batches]
-        written = await self._worker.run(partial(self._print, buffers))
+        by_line = is_by_line(batches, buffers, self._format)
+        written = await self._worker.run(partial(self._print, buffers, by_line=by_line))
         if written.error is None:
             return DELIVERED
-        by_line = self._config.format != "msgpack"
         kept = whole_events(buffers, written.size, by_line=by_line)
         return outcome_of(batches, buffers, kept, explain(written.error, f"The console ({self._config.output})"))
 
@@ -102,15 +102,13 @@ class Console:
             data = data.replace(b"\n", self._suffix)
         return _LEVEL.sub(_painted, data) if self._paint else data
 
-    def _print(self, buffers: Sequence[bytes]) -> Written:
+    def _print(self, buffers: Sequence[bytes], *, by_line: bool) -> Written:
         """Write, on the worker's thread; a line torn by the last failure is ended first."""
         lead = b"\n" if self._torn else b""
         written = write_all(self._fd, [lead + b"".join(buffers)], stopping=self._worker.stopping.is_set)
         written = written._replace(size=max(0, written.size - len(lead)))
         if written.error is not None:
-            self._torn = self._config.format != "msgpack" and (
-                self._torn or written.size > whole_events(buffers, written.size, by_line=True)
-            )
+            self._torn = by_line and (self._torn or written.size > whole_events(buffers, written.size, by_line=True))
             return written
         self._torn = False
         return self._flush(written) if self._config.flush else written

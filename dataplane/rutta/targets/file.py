@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -24,7 +25,7 @@ from rutta.rotation import Compression, Keep, Naming, Rotate, tidy
 from rutta.settings import Duration, default
 from rutta.targets import DELIVERED, Gathering, Outcome
 from rutta.worker import Worker
-from rutta.writing import outcome_of
+from rutta.writing import is_by_line, outcome_of
 
 BATCH: Final = Gathering()
 EXAMPLE: Final[Mapping[str, Any]] = {"path": "events.log"}
@@ -53,7 +54,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
     ] = "ndjson"
     columns: Annotated[
         tuple[str, ...],
-        Meta(description="with ndjson: write only these parts (`level`, `name`, `fields.KEY`, …); empty: all"),
+        Meta(description="with ndjson: write only these top-level keys, in this order; empty: the event as it came"),
     ] = ()
     rotate: Annotated[Rotate, Meta(description="when to begin a new file; absent: never")] = Rotate()
     keep: Annotated[Keep, Meta(description="which closed files stay; absent: all")] = Keep()
@@ -127,7 +128,7 @@ class File:
 
     async def open(self) -> None:
         """Create and open the file; ``Retry`` says why it cannot be."""
-        if self._writer.stopping.is_set():
+        if self._writer.has_ended:
             self._begin()
         try:
             await self._writer.run(self._log.open)
@@ -140,7 +141,7 @@ class File:
     async def send(self, batches: Sequence[Batch]) -> Outcome:
         """Write the batches; what of them did not fit is to be tried again."""
         buffers = [formats.encode(batch, self._format) for batch in batches]
-        by_line = self._config.codec != "msgpack"
+        by_line = is_by_line(batches, buffers, self._format)
         written = await self._writer.run(
             partial(self._log.append, buffers, by_line=by_line, sync=self._config.fsync == "Always")
         )
@@ -152,6 +153,8 @@ class File:
 
     async def close(self) -> None:
         """Write the last of it to the disk (unless ``fsync: Never``) and close; safe to call without ``open``."""
+        if self._writer.has_ended:
+            return
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -201,16 +204,16 @@ class File:
         wanted = config.keep != Keep() or config.compression != "None"
         if self._naming is None or not wanted or not self._log.is_regular:
             return
-        self._tidier.submit(
-            partial(
-                tidy,
-                self._naming,
-                keep=config.keep,
-                compression=config.compression,
-                now=time.time(),
-                stopping=self._tidier.stopping.is_set,
-            )
+        job = partial(
+            tidy,
+            self._naming,
+            keep=config.keep,
+            compression=config.compression,
+            now=time.time(),
+            stopping=self._tidier.stopping.is_set,
         )
+        with suppress(RuntimeError):  # being closed: the next start goes on with it
+            self._tidier.submit(job)
 
     def status(self) -> Mapping[str, Any]:
         """Say what file it writes to, how large it is, and how many were closed."""

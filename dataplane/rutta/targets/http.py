@@ -122,9 +122,8 @@ class Http:
             joined = b"".join([formats.encode(batch, self._format) for batch in batches])
         else:
             lines = itertools.chain.from_iterable(formats.encode_lines(batch, self._format) for batch in batches)
-            joined = b"".join(
-                formats.end_lines(list(itertools.islice(lines, numbers[0], numbers[-1] + 1)), self._format)
-            )
+            end = b"" if self._config.codec == "msgpack" else b"\n"
+            joined = end.join(itertools.islice(lines, numbers[0], numbers[-1] + 1)) + end
         if self._config.body == "Array":  # a JSON text on one line holds no newline but its last
             return b"[" + joined[:-1].replace(b"\n", b",") + b"]"
         return joined

@@ -67,7 +67,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
         Literal["Omit", "Json"], Meta(description="lists and objects in fields: leave out, or write as JSON text")
     ] = "Omit"
     batch_size: Annotated[
-        int | None, Meta(ge=1, description="the original's name for `batch.maxEvents`: lines of one request")
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="the original's name for `batch.maxEvents`: lines of one request"),
     ] = None
     compression: Compression = "None"
     timeout: Annotated[Duration, Meta(description="longest time of one request")] = default(Duration, "30s")
