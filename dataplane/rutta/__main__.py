@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         del words[0]
     parser = cli.parser()
     try:
-        options = vars(parser.parse_args(words))
+        options = cli.parse(parser, words)
         options = cli.with_environment(options, os.environ)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else cli.BAD_GLOBALS

@@ -76,6 +76,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
+    """Parse a command line; SystemExit carries the exit code. Words a subcommand does not know are its error, 22."""
+    found, unknown = parser.parse_known_args(list(words))
+    if unknown:
+        parser.exit_code = BAD_SUBCOMMAND if found.subcommand else BAD_GLOBALS  # type: ignore[attr-defined]
+        parser.error(
+            f"unknown arguments: {' '.join(unknown)}; rutta {found.subcommand or ''} --help tells which there are"
+        )
+    return vars(found)
+
+
 def _sub(subcommands: Any, name: str, text: str) -> argparse.ArgumentParser:
     made: argparse.ArgumentParser = subcommands.add_parser(
         name,

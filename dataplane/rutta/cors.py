@@ -17,8 +17,8 @@ class Cors(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
 
     enabled: Annotated[bool, Meta(description="off: no CORS header at all, and OPTIONS is 404")] = True
     origins: Annotated[
-        list[str], Meta(min_length=1, description="origins that may post, as browsers write them; * is any")
-    ] = ["*"]
+        tuple[str, ...], Meta(min_length=1, description="origins that may post, as browsers write them; * is any")
+    ] = ("*",)
 
 
 def headers(cors: Cors, request: Request) -> Headers:

@@ -85,15 +85,16 @@ def signals(stop: asyncio.Event, wish: asyncio.Event | None = None) -> Any:
 @contextlib.asynccontextmanager
 async def _reloading(router: Router, wish: asyncio.Event, watched: Path | None) -> AsyncIterator[None]:
     """Reload on SIGHUP and when the watched file's content changes."""
-    async with asyncio.TaskGroup() as tasks:
-        working = [tasks.create_task(_reload(router, wish))]
-        if watched is not None:
-            working.append(tasks.create_task(_watch(watched, wish)))
-        try:
-            yield
-        finally:
-            for task in working:
-                task.cancel()
+    loop = asyncio.get_running_loop()
+    working = [loop.create_task(_reload(router, wish))]
+    if watched is not None:
+        working.append(loop.create_task(_watch(watched, wish)))
+    try:
+        yield
+    finally:
+        for task in working:
+            task.cancel()
+        await asyncio.wait(working)
 
 
 async def _reload(router: Router, wish: asyncio.Event) -> None:

@@ -96,7 +96,7 @@ class Router:
                 ear.bindings = tuple(await ear.listener.bind())
                 bound.append(ear)
             except ConfigError as exc:
-                found += [Problem(f"listeners.{ear.entry.name}", str(problem)) for problem in exc.problems]
+                found += exc.problems
         if found:
             for ear in bound:
                 await self._discard(ear)

@@ -5,16 +5,18 @@ its text in ``Annotated[..., Meta(description=...)]``, which becomes help, schem
 turns what a user wrote into such a struct and reports every problem at once, with its path.
 """
 
+import contextlib
 import difflib
+import functools
 import os
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
-from msgspec import Meta, Struct, json
+from msgspec import Meta, Struct, _json_schema, json
 
 from rutta.errors import ConfigError, Problem
 
@@ -203,13 +205,25 @@ def default(kind: type[Duration] | type[Size], text: str) -> Any:
 
 def schema(kind: type) -> dict[str, Any]:
     """Return the JSON schema of a settings struct, defaults of our own types included."""
-    whole = json.schema(kind, schema_hook=schema_hook)
+    with _our_defaults():
+        whole = json.schema(kind, schema_hook=schema_hook)
     for struct in _structs(kind, set()):
         shape = whole.get("$defs", {}).get(struct.__name__, {}).get("properties", {})
         for field in msgspec.structs.fields(struct):
             if field.default_factory is not msgspec.NODEFAULT and field.encode_name in shape:
                 shape[field.encode_name]["default"] = msgspec.to_builtins(field.default_factory(), enc_hook=enc_hook)
     return whole
+
+
+@contextlib.contextmanager
+def _our_defaults() -> Iterator[None]:
+    """Let msgspec write defaults of our types into a schema: it has a hook for types, but none for default values."""
+    original = _json_schema.to_builtins  # type: ignore[attr-defined]
+    _json_schema.to_builtins = functools.partial(msgspec.to_builtins, enc_hook=enc_hook)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        _json_schema.to_builtins = original  # type: ignore[attr-defined]
 
 
 def _structs(kind: Any, seen: set[type[Struct]]) -> set[type[Struct]]:

@@ -27,7 +27,7 @@ class Buffer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
 class BatchSettings(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """How much one request to a target takes; absent keys follow the target's own limits."""
 
-    max_events: Annotated[int | None, Meta(ge=1, description="events in one request at most")] = None
+    max_events: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="events in one request at most")] = None
     max_bytes: Annotated[Size | None, Meta(description="bytes gathered for one request; one batch may exceed it")] = (
         None
     )
