@@ -52,9 +52,17 @@ class Acceptor:
         self.failed_handshakes = 0
 
     def start(self) -> None:
-        """Accept from now on."""
+        """Accept from now on, or again."""
+        self._pause = None
         for sock in self._sockets:
             self._loop.add_reader(sock, self._accept, sock)
+
+    def pause(self) -> None:
+        """Leave new connections to the kernel until ``start``."""
+        if self._pause is not None:
+            self._pause.cancel()
+        for sock in self._sockets:
+            self._loop.remove_reader(sock)
 
     @property
     def open(self) -> int:
@@ -74,21 +82,17 @@ class Acceptor:
 
     def stop(self) -> None:
         """Take the connections that the kernel has already accepted, and then nothing more."""
-        if self._pause is not None:
-            self._pause.cancel()
+        self.pause()
         sockets, self._sockets = self._sockets, []
         for sock in sockets:
             self._accept(sock)
-            self._loop.remove_reader(sock)
             sock.close()
 
     def close(self) -> None:
         """Accept nothing more; handshakes under way are given up, connections stay."""
-        if self._pause is not None:
-            self._pause.cancel()
+        self.pause()
         sockets, self._sockets = self._sockets, []
         for sock in sockets:
-            self._loop.remove_reader(sock)
             sock.close()
         for task in self._opening:
             task.cancel()
@@ -112,8 +116,7 @@ class Acceptor:
     def _wait_for_room(self, exc: OSError) -> None:
         """Stop looking for a moment: the socket stays readable, and the loop would spin."""
         self._warn("accept_failed", f"cannot accept connections and tries again: {exc.strerror}")
-        for sock in self._sockets:
-            self._loop.remove_reader(sock)
+        self.pause()
         self._pause = self._loop.call_later(AGAIN, self.start)
 
     def _take(self, connection: socket.socket) -> None:

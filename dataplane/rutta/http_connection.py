@@ -66,9 +66,9 @@ class Connection(asyncio.BufferedProtocol):
         self._request = None
         self._server.gone(self)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         """All connections share one."""
-        return self._server.buffer
+        return self._server.view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse what came, then answer what is whole."""

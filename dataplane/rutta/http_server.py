@@ -57,8 +57,7 @@ class HttpServer:
         self.handle = handle
         self.check: Check = check or (lambda _request: None)
         self.limits = limits or Limits()
-        self.buffer = bytearray(READ_BUFFER)
-        self.view = memoryview(self.buffer)
+        self.view = memoryview(bytearray(READ_BUFFER))
         self.connections: set[Connection] = set()
         self.held = 0  # bytes of bodies in memory
         self.stopping = False

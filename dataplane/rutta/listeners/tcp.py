@@ -115,6 +115,7 @@ class _Serving:
             config.codec, max_bytes=config.max_line_bytes, octet_counted=config.octet_counted
         )
         self.buffer = bytearray(READ_BUFFER)
+        self.view = memoryview(self.buffer)  # asyncio's TLS reads into slices of it; one of a bytearray is a copy
         self.connections: dict[_Connection, None] = {}  # in order of arrival
         self.valve = Valve(intake, shut=self._pause, open_again=self._resume)
         self.acceptor = Acceptor(
@@ -205,10 +206,12 @@ class _Serving:
         await self.valve.close()
 
     def _pause(self) -> None:
+        self.acceptor.pause()
         for connection in self.connections:
             connection.transport.pause_reading()
 
     def _resume(self) -> None:
+        self.acceptor.start()
         now = self.loop.time()
         for connection in self.connections:
             connection.read_at = now
@@ -236,11 +239,15 @@ class _Connection(asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)
         self.read_at = serving.loop.time()
         serving.connections[self] = None
-        if serving.valve.is_shut:
+        # Not here: uvloop starts to read when this returns, whatever was paused in it.
+        serving.loop.call_soon(self._obey_valve)
+
+    def _obey_valve(self) -> None:
+        if self._serving.valve.is_shut:
             self.transport.pause_reading()
 
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._serving.buffer
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._serving.view
 
     def buffer_updated(self, nbytes: int) -> None:
         serving = self._serving
