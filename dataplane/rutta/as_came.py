@@ -1,6 +1,6 @@
 """Write events as they came (format ``ndjson``): the lines, the block's context put in, or some keys of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -31,7 +31,7 @@ def ndjson(batch: Batch, keys: tuple[str, ...] = ()) -> bytes:
         return join_lines(rows.weave(plain, objects))
     if not _came_as_json(rows):
         whole = v6_lines.encode(batch)
-        return _only(split_lines(whole), keys) if keys else whole
+        return _only(whole, keys) if keys else whole
     payload = _columns(rows, keys) if keys else rows.payload()
     if not batch.context or (keys and "context" not in keys):
         return payload
@@ -54,11 +54,11 @@ def with_context(payload: bytes, count: int, context: Mapping[str, Any]) -> byte
     lines at once.
     """
     head = b'{"context":' + _JSON.encode(context) + b',"'
-    if payload[:2] == b'{"' and b'"context"' not in payload and b"\\u00" not in payload:
-        merged = payload.replace(b'\n{"', b"\n" + head)
-        # Lines that begin otherwise (spaces, no key at all) were not replaced, and are missing in the length.
-        if len(merged) - len(payload) == (count - 1) * (len(head) - 2):
-            return head + merged[2:]
+    if b'"context"' not in payload and (b"\\" not in payload or b"\\u00" not in payload):
+        rests = payload[2:].split(b'\n{"')
+        # Lines that begin otherwise (spaces, no key at all) are missing in the count.
+        if payload[:2] == b'{"' and len(rests) == count:
+            return head + (b"\n" + head).join(rests)
     return join_lines([_merged(line, head[:-2], context) for line in split_lines(payload)])
 
 
@@ -83,22 +83,18 @@ def _merged(line: bytes, head: bytes, context: Mapping[str, Any]) -> bytes:
 
 
 def _columns(rows: Rows, keys: tuple[str, ...]) -> bytes:
-    """Write some keys; the codec may have decoded just these already (``formats.columns_of``)."""
-    if isinstance(rows, JsonRows) and rows.plan is not None and rows.plan.raw == keys and rows.structs is not None:
-        return _structs(rows.structs, rows.lines, keys)
-    return _only(rows.lines(), keys)
+    """Write some keys; the codec may have done just this already (``formats.columns_of``)."""
+    if isinstance(rows, JsonRows) and rows.plan is not None and rows.plan.raw == keys and rows.written is not None:
+        return rows.written
+    return _only(rows.payload(), keys)
 
 
-def _only(lines: Sequence[bytes], keys: tuple[str, ...]) -> bytes:
+def _only(payload: bytes, keys: tuple[str, ...]) -> bytes:
     plan = columns.plan(frozenset({columns.raw_column(keys)}))
-    return _structs(columns.decode(plan, lines), lambda: lines, keys)
-
-
-def _structs(structs: Sequence[Any], lines: Callable[[], Sequence[bytes]], keys: tuple[str, ...]) -> bytes:
-    if None not in structs:
-        return _JSON.encode_lines(structs)
-    texts = lines()
-    return _JSON.encode_lines([_values(texts[row], keys) if one is None else one for row, one in enumerate(structs)])
+    try:
+        return columns.encode_raw(plan, payload)
+    except json_text.REFUSED:
+        return _JSON.encode_lines([_values(line, keys) for line in split_lines(payload)])
 
 
 def _values(line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:

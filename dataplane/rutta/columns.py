@@ -6,6 +6,7 @@ none, a span's fields) is read as a whole event, so that a column never differs 
 """
 
 import functools
+import io
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -20,6 +21,8 @@ from rutta.v5 import NO_TEXT
 from rutta.values import LEVELS, Mismatch, unwrap
 
 RAW: Final = "raw:"  # a column word of formats.py: the named top-level keys, as they came, in this order
+_CHUNK: Final = 16_384  # bytes
+_JSON: Final = msgspec.json.Encoder()
 _WEIRD: Final = object()  # this row must be read as a whole
 
 _USUAL: Final[dict[Any, str]] = {kind: kind for kind in KINDS} | {UNSET: "v5"}
@@ -43,6 +46,17 @@ def plan(columns: Columns) -> Plan:
     if not own or ALL in columns:
         return Plan(json_text.check, {})
     return Plan(msgspec.json.Decoder(_struct(own)).decode, {column: _taker(column) for column in own})
+
+
+def encode_raw(plan_: Plan, payload: bytes) -> bytes:
+    """Write the keys of a plan of such a column, line by line; raises what msgspec raises for input.
+
+    A few lines at a time: decoded and encoded while they are in the processor's cache, this is half as fast again.
+    """
+    source, parts = io.BytesIO(payload), []
+    while lines := source.readlines(_CHUNK):
+        parts.append(_JSON.encode_lines(list(map(plan_.decode, lines))))
+    return b"".join(parts)
 
 
 def keys_of(columns: Columns) -> dict[str, tuple[str, ...]]:

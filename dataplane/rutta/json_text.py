@@ -159,7 +159,7 @@ def value(text: bytes) -> dict[str, Any]:
 
 def strict_value(text: bytes) -> dict[str, Any]:
     """Decode an object that ``checked`` has passed; ``DecodeError`` for what ``value`` would keep as text."""
-    if depth(text) > MAX_DEPTH:
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and depth(text) > MAX_DEPTH:
         raise DecodeError(f"the input is nested deeper than {MAX_DEPTH} levels", word="depth")
     try:
         found: dict[str, Any] = _any(text)
@@ -186,8 +186,6 @@ def _soft(text: bytes, level: int) -> Any:
 
 def depth(text: bytes) -> int:
     """Count how deep a checked JSON text is nested."""
-    if text.count(b"[") + text.count(b"{") <= 1:
-        return text.count(b"[") + text.count(b"{")
     deepest = level = 0
     for match in _BRACKETS.finditer(text):
         step = match[0]

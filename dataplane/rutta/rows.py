@@ -5,6 +5,7 @@ All keep the contract of ``message.Rows``. ``events()`` makes new events each ti
 """
 
 import copy
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,10 +22,8 @@ def count_lines(payload: bytes) -> int:
 
 
 def split_lines(payload: bytes) -> list[bytes]:
-    """Split a payload into its lines."""
-    lines = payload.split(b"\n")
-    lines.pop()  # what follows the last newline: nothing
-    return lines
+    """Split a payload into its lines; a ``BytesIO`` finds newlines several times faster than ``split``."""
+    return [line[:-1] for line in io.BytesIO(payload)]
 
 
 def join_lines(lines: Sequence[bytes]) -> bytes:
@@ -35,7 +34,7 @@ def join_lines(lines: Sequence[bytes]) -> bytes:
 class JsonRows:
     """Lines of checked JSON objects, and the structs of the columns that were decoded with them."""
 
-    __slots__ = ("_cells", "_count", "_lines", "_payload", "codec", "plan", "structs")
+    __slots__ = ("_cells", "_count", "_lines", "_payload", "codec", "plan", "structs", "written")
 
     def __init__(
         self,
@@ -46,11 +45,16 @@ class JsonRows:
         lines: Sequence[bytes] | None = None,
         plan: columns.Plan | None = None,
         structs: Sequence[Any] | None = None,
+        written: bytes | None = None,
     ) -> None:
-        """``payload`` is newline-terminated; ``structs`` are what ``plan`` decoded, if it decodes anything."""
+        """``payload`` is newline-terminated; ``structs`` are what ``plan`` decoded, if it decodes anything.
+
+        ``written`` are the keys of ``plan.raw``, encoded again.
+        """
         self.codec = codec
         self.plan = plan
         self.structs = structs
+        self.written = written
         self._payload = payload
         self._count = count
         self._lines = lines

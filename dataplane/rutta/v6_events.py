@@ -38,11 +38,11 @@ _LEVEL: Final = LEVELS | {level: level for level in range(1, 7)}
 
 def read_lines(lines: Sequence[bytes]) -> list[Event]:
     """Read every line."""
-    return [_common(line) or whole(line) for line in lines]
+    return [common(line) or whole(line) for line in lines]
 
 
-def _common(line: bytes) -> Event | None:
-    """Read a line of the common form; ``None`` if it is not."""
+def common(line: bytes) -> Event | None:
+    """Read a line of the common form, which strict accepts, too; ``None`` if it is not."""
     # Brackets inside of texts count, too: then the slow way finds that it is not deep.
     if line.count(b"{") + line.count(b"[") > MAX_DEPTH:
         return None

@@ -4,9 +4,9 @@ An event of v6 with no keys but the schema's own and the schema's types is not t
 and ``context`` as the text they came as, and only its id, level and times are put right. Any other goes by ``Event``.
 """
 
-from binascii import Error as Base64Error
-from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Mapping
+import io
+from binascii import b2a_base64
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -25,6 +25,7 @@ from rutta.values import Mismatch, event_id
 
 _JSON: Final = msgspec.json.Encoder()
 _EMPTY: Final = Raw(b"{}")
+_BRACE: Final = ord("{")
 _WORDS: Final[dict[Any, str]] = {word: word for word in LEVEL_WORDS} | dict(enumerate(LEVEL_WORDS))
 
 
@@ -37,9 +38,9 @@ class _Line(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, gc
     level: Level = DEBUG
     received: Nanoseconds | UnsetType = UNSET
     timestamp: Nanoseconds | UnsetType = UNSET
-    context: Raw | UnsetType = UNSET
-    fields: Raw | UnsetType = UNSET
-    gauges: Raw | UnsetType = UNSET
+    context: Raw = _EMPTY
+    fields: Raw = _EMPTY
+    gauges: Raw = _EMPTY
     event: str
 
 
@@ -70,51 +71,50 @@ def _of_texts(batch: Batch, rows: PlainRows) -> list[Wire]:
 
 
 def _of_lines(batch: Batch, rows: JsonRows) -> list[Any]:
-    lines = rows.lines()
+    payload = rows.payload()
     try:
-        found: list[Any] = list(map(_decode, lines))
+        found: list[Any] = list(map(_decode, io.BytesIO(payload)))
     except REFUSED:
-        found = [or_none(_decode, line) for line in lines]
-    mend = _mender(batch)
-    complete = completer(batch)
-    return [
-        line if line is not None and mend(row, line) else wire(complete(row, whole(lines[row])))
-        for row, line in enumerate(found)
-    ]
+        found = [or_none(_decode, line) for line in io.BytesIO(payload)]
+    _set_ids(batch, found)
+    _set_rest(batch, found)
+    if None in found:
+        complete, lines = completer(batch), rows.lines()
+        for row, line in enumerate(found):
+            if line is None:
+                found[row] = wire(complete(row, whole(lines[row])))
+    return found
 
 
-def _mender(batch: Batch) -> Callable[[int, _Line], bool]:
-    """Return a function that puts a line into the v6 form, in place; false if it must go by ``Event``."""
-    name, times, received, context = namer(batch), batch.times, batch.received, batch.context
-
-    def mend(row: int, line: _Line) -> bool:
-        own, fields, gauges = line.context, line.fields, line.gauges
-        if own is UNSET:
-            line.context = _EMPTY
-        elif bytes(own)[:1] != b"{":
-            return False
-        if fields is UNSET:
-            line.fields = _EMPTY
-        elif bytes(fields)[:1] != b"{":
-            return False
-        if gauges is UNSET:
-            line.gauges = _EMPTY
-        elif bytes(gauges) != b"{}":
-            return False
+def _set_ids(batch: Batch, found: list[Any]) -> None:
+    """Write the ids in base64, derived where there are none; a line whose id is none becomes ``None``."""
+    name = namer(batch)
+    for row, line in enumerate(found):
+        if line is None:
+            continue
+        text = line.id
         try:
-            line.id = _canonical(line.id) or _base64(name(row))
+            line.id = _base64(event_id(text) or name(row)) if text else _base64(name(row))
         except Mismatch:
-            return False
-        line.level = _WORDS[line.level]  # type: ignore[assignment]  # one of the words
+            found[row] = None
+
+
+def _set_rest(batch: Batch, found: list[Any]) -> None:
+    """Complete the lines in place; one that has no object where the schema wants one becomes ``None``."""
+    times, received, context = batch.times, batch.received, batch.context
+    for row, line in enumerate(found):
+        if line is None:
+            continue
+        if bytes(line.context)[0] != _BRACE or bytes(line.fields)[0] != _BRACE or bytes(line.gauges) != b"{}":
+            found[row] = None
+            continue
+        line.level = _WORDS[line.level]
         if line.received is UNSET:
             line.received = received
         if line.timestamp is UNSET:
             line.timestamp = received if times is None else times[row]
         if context:
             line.context = _merged(context, line.context)
-        return True
-
-    return mend
 
 
 def _merged(context: Mapping[str, Any], own: Any) -> Raw:
@@ -123,15 +123,3 @@ def _merged(context: Mapping[str, Any], own: Any) -> Raw:
 
 def _base64(id_: bytes) -> str:
     return b2a_base64(id_, newline=False).decode("ascii")
-
-
-def _canonical(id_: str) -> str:
-    """Return an id in base64; empty for none."""
-    if len(id_) == 24 and id_[-2:] == "==":
-        try:
-            if len(found := a2b_base64(id_)) == 16 and any(found):
-                return _base64(found)
-        except Base64Error:
-            pass
-    found = event_id(id_)
-    return _base64(found) if found else ""

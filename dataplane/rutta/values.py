@@ -179,6 +179,12 @@ def _id(value: object, size: int) -> bytes:
 def _id_bytes(value: str, size: int) -> bytes | None:
     if not value:
         return NO_ID
+    if len(value) == 2 * size:  # the usual form, fast; ``fromhex`` skips spaces, so the length is looked at
+        try:
+            found = bytes.fromhex(value)
+        except ValueError:
+            return None
+        return found if len(found) == size else None
     if len(value) <= 2 * size and _HEX.fullmatch(value):
         return bytes.fromhex(value.zfill(2 * size))
     if size == 16 and (match := _UUID.fullmatch(value)):

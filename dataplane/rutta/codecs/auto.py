@@ -33,7 +33,7 @@ class AutoCodec:
         if block.data[:1] == b"{":
             rows = json_blocks.whole(block.data, column_plans.plan(columns), "auto")
             if rows is not None:
-                return Batch.of(block, rows)
+                return Batch.of(block, rows, size=json_blocks.size_of(rows))
         lines = _lines(block.data)
         return Batch.of(block, _rows(lines, [_is_object(line) for line in lines]), size=max(1, len(block.data)))
 
