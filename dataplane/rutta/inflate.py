@@ -16,6 +16,7 @@ class Broken(ValueError):
 
 
 _UNKNOWN: Final = 2**64 - 1  # zstd: the frame does not tell its size
+_WINDOW: Final = 2**23  # zstd: bytes a frame may look back; what RFC 8878 §3.1.1.1.2 asks decoders for
 
 
 def gzip(data: bytes, limit: int) -> bytes:
@@ -39,13 +40,29 @@ def zstd(data: bytes, limit: int) -> bytes:
     """Decompress one frame of RFC 8878. No more memory than the limit is used, whatever the frame says of itself."""
     try:
         told = zstandard.get_frame_parameters(data).content_size
-        if told != _UNKNOWN and told > limit:
+        if told == _UNKNOWN:
+            return _zstd_stream(data, limit)
+        if told > limit:
             raise TooLarge
         return zstandard.ZstdDecompressor().decompress(data, max_output_size=limit, allow_extra_data=False)
     except zstandard.ZstdError as exc:
-        if "too small" in str(exc):  # the destination, with a frame that does not tell its size
-            raise TooLarge from None
         raise Broken(str(exc)) from None
+
+
+def _zstd_stream(data: bytes, limit: int) -> bytes:
+    """Decompress a frame that does not tell its size: first to measure it, then to keep it."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+    with decompressor.stream_reader(data) as reader:
+        size = 0
+        while chunk := reader.read(2**16):
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge
+    stream = decompressor.decompressobj()
+    out = stream.decompress(data)
+    if not stream.eof or stream.unused_data:
+        raise Broken("the frame ends too early, or something follows it")
+    return out
 
 
 def _inflate(stream: "zlib._Decompress", data: bytes, limit: int) -> bytes:
