@@ -119,7 +119,6 @@ class Client:
         """Send one request and return the answer, at most ``limit`` bytes of its body. ``Retry`` if none came."""
         if self._session is None:
             raise Retry("The HTTP client is not open.")
-        address, login = _proxy(url)
         try:
             async with self._session.request(
                 method,
@@ -127,8 +126,7 @@ class Client:
                 data=io.BytesIO(body) if len(body) > _AS_FILE_FROM else body or None,
                 headers=self._merged(headers or {}),
                 allow_redirects=False,
-                proxy=address,
-                proxy_auth=login,
+                proxy=_proxy(url),
             ) as response:
                 return await _read(response, limit)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
@@ -225,19 +223,17 @@ def _trouble(exc: Exception, timeout: float, connect_timeout: float) -> tuple[st
     return "protocol", f"gave an answer that is not HTTP: {type(exc).__name__}"
 
 
-def _proxy(url: str) -> tuple[URL | None, aiohttp.BasicAuth | None]:
-    """The proxy that the environment names for a URL (``https_proxy``, ``no_proxy``, …), and who we are to it.
+def _proxy(url: str) -> URL | None:
+    """The proxy that the environment names for a URL (``https_proxy``, ``no_proxy``, …), credentials included.
 
     Not aiohttp's ``trust_env``: that reads credentials from ``~/.netrc`` too, which nobody asked for.
     """
     proxies = getproxies_environment()
     parts = urlsplit(url)
     address = proxies.get(parts.scheme) or proxies.get("all")
-    if not address or proxy_bypass(parts.hostname or "", proxies):
-        return None, None
-    proxy = URL(address if "://" in address else f"http://{address}")
-    login = aiohttp.BasicAuth(proxy.user, proxy.password or "") if proxy.user else None
-    return proxy.with_user(None), login
+    if not address or proxy_bypass(parts.hostname or ""):
+        return None
+    return URL(address if "://" in address else f"http://{address}")
 
 
 def place(url: str) -> str:

@@ -11,22 +11,20 @@ from typing import Any, Final
 
 from rutta import units
 
-_SMALLEST: Final = -(2**63)
-_LARGEST: Final = 2**63 - 1
+SMALLEST: Final = -(2**63)
+LARGEST: Final = 2**63 - 1
 
 
 def quote(text: str) -> str:
     r"""Write a string field. A newline stays one: every InfluxDB reads on to the closing quote, and ``\n`` would come
     back as two characters."""
-    if "\\" in text:
-        text = text.replace("\\", "\\\\")
-    if '"' in text:
-        text = text.replace('"', '\\"')
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 
 
 def _integer(value: int) -> str:
-    return f"{min(max(value, _SMALLEST), _LARGEST)}i"
+    return f"{value}i" if SMALLEST <= value <= LARGEST else f"{SMALLEST if value < 0 else LARGEST}i"
 
 
 def _float(value: float) -> str | None:
@@ -41,14 +39,14 @@ def _fraction(value: dict[str, Any]) -> str | None:
     return _float(units.as_number(value)) if value.get("type") == "fraction" else None
 
 
-ENCODERS: Final[dict[type, Callable[[Any], str | None]]] = {
+_ENCODERS: Final[dict[type, Callable[[Any], str | None]]] = {
     str: quote, int: _integer, float: _float, bool: _boolean, dict: _fraction,
 }  # fmt: skip
 
 
 def scalar(value: object) -> str | None:
     """Write a field's value; None for what the protocol has no type for."""
-    encode = ENCODERS.get(type(value))
+    encode = _ENCODERS.get(type(value))
     return encode(value) if encode is not None else None
 
 
@@ -69,7 +67,6 @@ def key(name: str) -> str:
     return _escape(name, ",= ")
 
 
-@functools.lru_cache(maxsize=4096)
 def tag(value: str) -> str:
     """Write the value of a tag."""
     return _escape(value, ",= ")

@@ -18,6 +18,7 @@ The level, the tags, labels, and the context keys that are allowed become tags; 
 become fields. A key that is taken, or reserved by InfluxDB, gets the prefix ``fields.`` (``context.``, ``labels.``).
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -25,7 +26,7 @@ from msgspec import json
 
 from rutta import units
 from rutta.event import LEVEL_WORDS, Error, Event, Gauge, Span, Unit
-from rutta.line_protocol import ENCODERS, key, name_of, quote, scalar, tag
+from rutta.line_protocol import LARGEST, SMALLEST, key, name_of, quote, scalar, tag
 
 DIVISORS: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 
@@ -55,14 +56,26 @@ def line(event: Event, rules: Rules) -> str:
     values: Mapping[str, Any] = event.fields
     if "tags" in values or event.gauges or event.gauge is not None:
         values = _tag_words(event, values, tags)
-    _add(values, fields, "fields.", rules)
+    if values:
+        _add(values, fields, "fields.", rules)
     if event.context:
         _add_context(event.context, fields, tags, rules)
     if event.error is not None:
         _add_error(event.error, fields)
-    head = "".join([f",{key(name)}={tags[name]}" for name in sorted(tags)])
-    body = ",".join([f"{key(name)}={fields[name]}" for name in sorted(fields)])
-    return f"{name_of(measurement)}{head} {body or 'value=0'} {event.timestamp // rules.divisor}"
+    body = ",".join([start + fields[name] for name, start in _order(tuple(fields))])
+    return f"{name_of(measurement)}{_head(tuple(tags.items()))} {body or 'value=0'} {event.timestamp // rules.divisor}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _order(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Sort and escape keys; events of one place in a program have the same."""
+    return [(name, f"{key(name)}=") for name in sorted(names)]
+
+
+@functools.lru_cache(maxsize=4096)
+def _head(tags: tuple[tuple[str, str], ...]) -> str:
+    """Sort and write tags; few sets of them are many events'."""
+    return "".join([f",{key(name)}={tag(value)}" for name, value in sorted(tags)])
 
 
 # --- what the measurement is, and its own fields ----------------------------------------------------------------
@@ -82,12 +95,14 @@ def _measure(event: Event, fields: dict[str, str], tags: dict[str, str]) -> str:
 
 def _from_table(name: str, text: str, gauges: Mapping[str, Gauge], fields: dict[str, str]) -> str:
     """Go by the table above; a blank text is one of white space."""
+    if name and not gauges:
+        fields["value"] = "1i"
+        fields["event"] = quote(text)
+        return name
     text = text if text.strip() else ""
     if not gauges:
-        fields["value"] = "1i" if name or text else "0"
-        if name:
-            fields["event"] = quote(text)
-        return name or text or "MISSING"
+        fields["value"] = "1i" if text else "0"
+        return text or "MISSING"
     if name and text:
         fields["event"] = quote(text)
     if len(gauges) == 1:
@@ -139,7 +154,7 @@ def _with_labels(event: Event, fields: dict[str, str], tags: dict[str, str]) -> 
         add_gauge(name, one, fields)
     for label, value in event.labels.items():
         if value:
-            tags[f"labels.{label}" if label in tags or label in _RESERVED or label == "tags" else label] = tag(value)
+            tags[f"labels.{label}" if label in tags or label in _RESERVED or label == "tags" else label] = value
     return event.name or "MISSING"
 
 
@@ -187,30 +202,41 @@ def _tag_words(event: Event, values: Mapping[str, Any], tags: dict[str, str]) ->
         words.update(word for word in given if word.strip())
         values = {name: value for name, value in values.items() if name != "tags"}
     if words:
-        tags["tags"] = tag(",".join(sorted(words)))
+        tags["tags"] = ",".join(sorted(words))
     return values
 
 
 def _add(values: Mapping[str, Any], fields: dict[str, str], prefix: str, rules: Rules) -> None:
+    """Add what can be written of ``values``; a key that is taken or reserved gets ``prefix``.
+
+    This loop is most of the cost of a point, so texts and integers are written without a call.
+    """
     for name, value in values.items():
-        encode = ENCODERS.get(type(value))
-        encoded = encode(value) if encode is not None else None
-        if encoded is None:
-            if not rules.nested or not isinstance(value, list | dict):
+        kind = type(value)
+        encoded: str | None
+        if kind is str:
+            encoded = quote(value) if '"' in value or "\\" in value else f'"{value}"'
+        elif kind is int and SMALLEST <= value <= LARGEST:
+            encoded = f"{value}i"
+        else:
+            encoded = scalar(value)
+            if encoded is None and rules.nested and isinstance(value, list | dict):
+                encoded = quote(json.encode(value).decode())
+            if encoded is None:
                 continue
-            encoded = quote(json.encode(value).decode())
         fields[prefix + name if name in fields or name in _RESERVED else name] = encoded
 
 
 def _add_context(context: Mapping[str, Any], fields: dict[str, str], tags: dict[str, str], rules: Rules) -> None:
+    allowed = rules.allowed_tags
     others = {}
     for name, value in context.items():
-        text = _tag_text(value) if name in rules.allowed_tags and name not in tags and name not in _RESERVED else ""
-        if text:
-            tags[name] = tag(text)
+        if name in allowed and name not in tags and name not in _RESERVED and (text := _tag_text(value)):
+            tags[name] = text
         else:
             others[name] = value
-    _add(others, fields, "context.", rules)
+    if others:
+        _add(others, fields, "context.", rules)
 
 
 def _tag_text(value: object) -> str:

@@ -48,7 +48,7 @@ class Tally:
 
     def outcome(self) -> Outcome:
         """Return the outcome; what nothing was noted of is delivered."""
-        return Outcome(retry=self._retry, rejected=self._rejected, after=self._after)
+        return Outcome(retry=tuple(self._retry), rejected=tuple(self._rejected), after=self._after)
 
 
 Post = Callable[[Sequence[int]], Awaitable[Sequence[Sequence[int]]]]

@@ -141,10 +141,14 @@ async def test_what_was_printed_before_a_failure_is_not_printed_again(
         printed.append(b"".join(buffers)[: first + 4])
         return first + 4
 
+    def take_all(fd: int, buffers: list[bytes]) -> int:
+        printed.append(b"".join(buffers))
+        return len(printed[-1])
+
     target = await opened(format="ndjson")
     monkeypatch.setattr(os, "writev", tight)
     assert split_outcome(await target.send([one])) == ([(0, 1), (0, 2)], [])
-    monkeypatch.setattr(os, "writev", lambda fd, some: printed.extend(map(bytes, some)) or sum(map(len, some)))
+    monkeypatch.setattr(os, "writev", take_all)
     await target.send([one.take([1, 2])])
     lines = b"".join(printed).splitlines()
     assert lines[0] == one.rows.lines()[0]
@@ -155,8 +159,7 @@ async def test_flush_waits_for_the_disk_when_the_output_is_a_file(
     opened: Make, batch: Callable[..., Batch], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    fdatasync = os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda fd: (synced.append(fd), fdatasync(fd))[1])
+    monkeypatch.setattr(os, "fdatasync", synced.append)
     with (tmp_path / "out").open("wb") as file:
         target = await opened(file.fileno(), flush=True)
         await target.send([batch({"event": "a"})])

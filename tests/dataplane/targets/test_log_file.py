@@ -1,5 +1,6 @@
 """The file that grows: rotation, what others do to it, and failures half-way."""
 
+import itertools
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ def test_no_file_exceeds_its_size_unless_one_line_does_and_no_line_is_cut(
     for file in files:
         assert len(file) <= limit or file.count(b"\n") == 1
         assert file.endswith(b"\n") or not file
-    for before, after in zip(files, files[1:], strict=False):
+    for before, after in itertools.pairwise(files):
         assert len(before) + after.index(b"\n") + 1 > limit, "rotated though the next line had room"
 
 

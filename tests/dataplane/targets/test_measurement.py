@@ -104,13 +104,17 @@ GOLDEN = {
                 "third": {"type": "fraction", "value": [1, 4]},
             },
         ),
-        'x,level=debug big=9223372036854775807i,f=0.5,i=5i,n=F,s="a",small=-9223372036854775808i,t=T,third=0.25,value=1i',
+        "x,level=debug big=9223372036854775807i,f=0.5,i=5i,n=F,"
+        's="a",small=-9223372036854775808i,t=T,third=0.25,value=1i',
     ),
     "null, lists, objects, infinity: left out": (
         Event(text="x", fields={"a": None, "b": [1], "c": {"d": 1}, "e": float("inf"), "f": float("nan")}),
         "x,level=debug value=1i",
     ),
-    "upper case sorts first": (Event(text="x", fields={"b": 1, "B": 2, "a": 3}), "x,level=debug B=2i,a=3i,b=1i,value=1i"),
+    "upper case sorts first": (
+        Event(text="x", fields={"b": 1, "B": 2, "a": 3}),
+        "x,level=debug B=2i,a=3i,b=1i,value=1i",
+    ),
     "keys sort as they are, not as they are escaped": (
         Event(text="x", fields={"a1": 1, "a": 2, "a b": 3}),
         r"x,level=debug a=2i,a\ b=3i,a1=1i,value=1i",
