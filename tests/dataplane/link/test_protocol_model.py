@@ -58,6 +58,7 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self.now = 100.0
         self.full = False
+        self.limits: dict[bytes, int] = {}
         self.handed: Counter[Origin] = Counter()
         self.finished: set[Origin] = set()
         self.settled: dict[Origin, bool] = {}
@@ -71,6 +72,7 @@ class World(RuleBasedStateMachine):
         self.delivery = delivery
         self.receivers = [Handed(self, place) for place in (0, 1)]
         self.new_sender()
+        self.network_works_for_a_while(10)
 
     def new_sender(self) -> None:
         self.spread = Spread(self.settle)
@@ -78,6 +80,7 @@ class World(RuleBasedStateMachine):
         for peer in self.peers:
             self.spread.add(peer)
         self.mine.clear()
+        self.connections = [os.urandom(5) for _ in (0, 1)]
         self.carry()
 
     def settle(self, parcel: Parcel, acknowledged: bool) -> None:
@@ -91,9 +94,9 @@ class World(RuleBasedStateMachine):
             assert self.delivery == AT_MOST_ONCE
 
     def carry(self) -> None:
-        """Put what was said into the network. A peer's link id stands for the connection's identity."""
+        """Put what was said into the network."""
         for place, peer in enumerate(self.peers):
-            self.to_receiver += [(place, peer.link, frames) for frames in peer.out]
+            self.to_receiver += [(place, self.connections[place], frames) for frames in peer.out]
             peer.out.clear()
         for place, life in enumerate(self.receivers):
             life.receiver.flush()
@@ -109,13 +112,17 @@ class World(RuleBasedStateMachine):
     def bring_to_sender(self, at: int) -> None:
         place, identity, frames = self.to_sender.pop(at)
         peer = self.peers[place]
-        if peer.link == identity:  # else it was for a sender that is no more
+        if self.connections[place] == identity:  # else it was for a connection that is no more
             peer.receive(decode(frames[0]), self.now)
             self.spread.turn([peer])
         self.carry()
 
-    @rule(size=st.integers(1, 900))
-    def offer(self, size: int) -> None:
+    @rule(sizes=st.lists(st.integers(1, 900), min_size=1, max_size=6))
+    def offer(self, sizes: list[int]) -> None:
+        for size in sizes:
+            self.offer_one(size)
+
+    def offer_one(self, size: int) -> None:
         self.number += 1
         origin = Origin(b"m" * 16, self.number)
         self.mine.add(origin)
@@ -131,6 +138,10 @@ class World(RuleBasedStateMachine):
     @rule(data=st.data())
     def sender_gets_any(self, data: st.DataObject) -> None:
         self.bring_to_sender(data.draw(st.integers(0, len(self.to_sender) - 1)))
+
+    @rule(count=st.integers(1, 8))
+    def network_works_shortly(self, count: int) -> None:
+        self.network_works_for_a_while(count)
 
     @rule(count=st.integers(1, 12))
     def network_works_for_a_while(self, count: int) -> None:
@@ -160,6 +171,7 @@ class World(RuleBasedStateMachine):
     @rule(full=st.booleans())
     def targets_fill_or_empty(self, full: bool) -> None:
         self.full = full
+        self.limits = {s.id: s.limit_blocks for life in self.receivers for s in life.receiver.sessions}
         if not full:
             for life in self.receivers:
                 life.receiver.renew()
@@ -176,14 +188,40 @@ class World(RuleBasedStateMachine):
         self.carry()
 
     @rule(place=st.integers(0, 1))
+    def connection_breaks(self, place: int) -> None:
+        """What was under way is lost; the next one has another identity, and nobody is told."""
+        old = self.connections[place]
+        self.connections[place] = os.urandom(5)
+        self.to_receiver = [one for one in self.to_receiver if one[1] != old]
+        self.to_sender = [one for one in self.to_sender if one[1] != old]
+
+    @rule(sizes=st.lists(st.integers(1, 900), min_size=1, max_size=6), dies=st.booleans())
+    def blocks_arrive_but_no_answer_returns(self, sizes: list[int], dies: bool) -> None:
+        """The receiver dies with what it took, or is cut off until its sender believes it dead."""
+        self.offer(sizes)
+        while self.to_receiver:
+            self.bring_to_receiver(0)
+        self.to_sender.clear()
+        if dies:
+            self.receivers = [Handed(self, place) for place in (0, 1)]
+            self.carry()
+            return
+        for _ in range(4):
+            self.time_passes(1.0)
+            self.to_sender.clear()
+
+    @precondition(lambda self: self.settled or self.handed)
+    @rule(place=st.integers(0, 1))
     def receiver_restarts(self, place: int) -> None:
         self.receivers[place] = Handed(self, place)
 
+    @precondition(lambda self: len(self.settled) > 3)
     @rule(place=st.integers(0, 1))
     def receiver_leaves(self, place: int) -> None:
         self.receivers[place].receiver.leave()
         self.carry()
 
+    @precondition(lambda self: len(self.settled) > 3)
     @rule()
     def sender_restarts(self) -> None:
         self.new_sender()
@@ -203,6 +241,8 @@ class World(RuleBasedStateMachine):
             for session in life.receiver.sessions:
                 assert session.blocks <= session.limit_blocks
                 assert session.size < session.limit_size + 900 or session.size == 0
+                if self.full:
+                    assert session.limit_blocks == self.limits.setdefault(session.id, session.limit_blocks)
 
     def teardown(self) -> None:
         if not hasattr(self, "receivers"):
@@ -239,7 +279,7 @@ def lose_or_copy(bag: list, at: int, *, twice: bool) -> None:
 
 
 World.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=150,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=list(HealthCheck),
