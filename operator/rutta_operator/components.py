@@ -124,7 +124,8 @@ def _shape(schema: Schema) -> Schema:
 
 
 def _is_tls(schema: Schema) -> bool:
-    return {"certFile", "keyFile"} <= schema.get("properties", {}).keys()
+    properties: Schema = schema.get("properties", {})
+    return "certFile" in properties and "keyFile" in properties
 
 
 def _tls_shape(schema: Schema) -> Schema:

@@ -8,11 +8,11 @@ other edges stay. The outcome depends on the nodes only, never on their order.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
+from rutta_operator import cycles
 from rutta_operator.models import Delivery, LabelSelector, Pattern
 from rutta_operator.problems import nearest
 
 HOP_LIMIT: Final = 8  # as the data plane counts: a block passes this many proxies and no more
-_LONG: Final = 256  # members of a cycle beyond which its path is looked for only once
 
 Reason = Literal["TargetNotFound", "RefNotPermitted", "TransportMismatch", "CycleDetected", "HopLimit"]
 REASONS: Final[Mapping[Reason, str]] = {
@@ -188,95 +188,10 @@ def _unfit(edge: Edge, known: Mapping[Key, Node]) -> _Fault | None:
 
 def _cycles(edges: set[Edge]) -> dict[Edge, _Fault]:
     """Find every edge that lies on a cycle."""
-    after: dict[Key, list[Key]] = {}
-    for sender, target in sorted(edges):
-        after.setdefault(sender, []).append(target)
-    components = _components(after)
-    home = {key: number for number, component in enumerate(components) for key in component}
-    inside: list[list[Edge]] = [[] for _ in components]
-    for edge in sorted(edges):
-        if edge.sender in home and home[edge.sender] == home.get(edge.target):
-            inside[home[edge.sender]].append(edge)
     return {
-        edge: ("CycleDetected", f"events would run in a circle: {' → '.join(key.short for key in path)}")
-        for component, its in zip(components, inside, strict=True)
-        for edge, path in _paths(sorted(component), its, after)
+        Edge(*edge): ("CycleDetected", f"events would run in a circle: {' → '.join(key.short for key in path)}")
+        for edge, path in cycles.find(edges).items()
     }
-
-
-def _components(after: Mapping[Key, list[Key]]) -> list[list[Key]]:
-    """Return the strongly connected components that have an edge, by Tarjan's algorithm without recursion."""
-    index: dict[Key, int] = {}
-    low: dict[Key, int] = {}
-    waiting: list[Key] = []
-    on_stack: set[Key] = set()
-    found: list[list[Key]] = []
-
-    def enter(key: Key) -> tuple[Key, list[Key]]:
-        index[key] = low[key] = len(index)
-        waiting.append(key)
-        on_stack.add(key)
-        return key, list(reversed(after.get(key, [])))
-
-    for root in after:
-        work = [enter(root)] if root not in index else []
-        while work:
-            key, rest = work[-1]
-            if rest:
-                following = rest.pop()
-                if following not in index:
-                    work.append(enter(following))
-                elif following in on_stack:
-                    low[key] = min(low[key], index[following])
-                continue
-            work.pop()
-            if work:
-                low[work[-1][0]] = min(low[work[-1][0]], low[key])
-            if low[key] == index[key]:
-                component = _pop_to(key, waiting)
-                on_stack.difference_update(component)
-                if len(component) > 1 or key in after.get(key, []):
-                    found.append(component)
-    return found
-
-
-def _pop_to(key: Key, waiting: list[Key]) -> list[Key]:
-    component = [waiting.pop()]
-    while component[-1] != key:
-        component.append(waiting.pop())
-    return component
-
-
-def _paths(members: list[Key], inside: list[Edge], after: Mapping[Key, list[Key]]) -> Iterable[tuple[Edge, list[Key]]]:
-    """Give each edge inside a component the shortest cycle that starts at its sender with it.
-
-    In a huge component that would take a search for each edge, so all get the cycle of its first member.
-    """
-    within = set(members)
-    if len(members) > _LONG:
-        path = _way(members[0], members[0], after, within)
-        return [(edge, path) for edge in inside]
-    return [(edge, [edge.sender, *_way(edge.target, edge.sender, after, within, empty=True)]) for edge in inside]
-
-
-def _way(start: Key, goal: Key, after: Mapping[Key, list[Key]], within: set[Key], *, empty: bool = False) -> list[Key]:
-    """Return the shortest way from start to goal, both included; one of no steps only if ``empty``."""
-    if empty and start == goal:
-        return [start]
-    before: dict[Key, Key] = {}
-    level = [start]
-    while goal not in before:
-        following: list[Key] = []
-        for key in level:
-            for one in after.get(key, []):
-                if one in within and one not in before:
-                    before[one] = key
-                    following.append(one)
-        level = sorted(following)
-    way = [goal]
-    while way[-1] != start or len(way) == 1:
-        way.append(before[way[-1]])
-    return way[::-1]
 
 
 def _hops(edges: set[Edge]) -> tuple[dict[Key, int], dict[Edge, _Fault]]:

@@ -68,6 +68,11 @@ class Child:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.returncode is None
+
     async def wait(self) -> int:
         """Wait until it has ended and all it wrote was shown; return its exit code, negative for a signal."""
         code = await self._process.wait()

@@ -33,6 +33,8 @@ class Seat:
         self.child: Child | None = None
         self.ready = asyncio.Event()
         self.counts = Counts()
+        self.uncounted = 0
+        """runs that ended without saying what became of their events"""
         self.killed = False
         self._program, self._screen, self._first_pause = program, screen, pause
         self._stopping = asyncio.Event()
@@ -53,6 +55,7 @@ class Seat:
             self.counts = self.counts.plus(child.counts or Counts())
             if self._stopping.is_set():
                 return
+            self.uncounted += child.counts is None
             if not self.ready.is_set():
                 raise StartFailed(f"{self.label} ended before it was ready ({_how(code)}).")
             pause = self._first_pause if time.monotonic() - began > _SOUND else pause
@@ -83,7 +86,8 @@ class Seat:
         child = self.child
         if child is None:
             return
-        before = await child.status()
+        runs = child.runs
+        before = await child.status() if runs else None
         child.send(signal.SIGTERM)
         try:
             await asyncio.wait_for(child.wait(), self.launch.grace + _GRACE)
@@ -91,8 +95,9 @@ class Seat:
             self._screen.say(f"{self.label} did not stop in {self.launch.grace + _GRACE:g} s and is killed.")
             self.kill()
             await child.wait()
-        if child.counts is None and before is not None:  # what it knew just before
-            self.counts = self.counts.plus(before)
+        if runs and child.counts is None:
+            self.counts = self.counts.plus(before or Counts())  # what it knew just before
+            self.uncounted += before is None
 
     def kill(self) -> None:
         """End the process at once."""

@@ -24,12 +24,9 @@ def _inodes(table: str, port: int) -> list[str]:
         lines = Path("/proc/net", table).read_text().splitlines()[1:]
     except OSError:
         return []
-    rows = [line.split() for line in lines]
-    return [
-        row[9]
-        for row in rows
-        if int(row[1].rpartition(":")[2], 16) == port and (row[3] == _LISTENING or table.startswith("udp"))
-    ]
+    rows = [row for line in lines if int((row := line.split())[1].rpartition(":")[2], 16) == port]
+    listening = [row for row in rows if row[3] == _LISTENING]
+    return [row[9] for row in listening or rows]  # none listens: a connection out has it
 
 
 def _sockets(directory: Path) -> set[str]:

@@ -48,6 +48,10 @@ class Screen:
         for line in message.splitlines():
             self._write(self._err, self._prefix(self._err, _OURS) + line.encode() + b"\n")
 
+    def show(self, text: str) -> None:
+        """Show text for people, as it is."""
+        self._write(self.text, text.encode())
+
     def fact(self, value: Any) -> None:
         """Tell a program something: one line of JSON on stdout."""
         self._write(self._out, json.dumps(value).encode() + b"\n")

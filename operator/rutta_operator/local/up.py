@@ -1,6 +1,8 @@
 """``ruttactl up``: run a topology on this machine until it is stopped."""
 
 import asyncio
+import io
+import shutil
 import signal
 import sys
 import tempfile
@@ -14,7 +16,7 @@ from rutta_operator.local.addresses import assign
 from rutta_operator.local.child import Counts
 from rutta_operator.local.crew import PAUSE, Crew, Seat, StartFailed
 from rutta_operator.local.launch import Launch
-from rutta_operator.local.screen import Screen
+from rutta_operator.local.screen import Screen, coloured
 from rutta_operator.plan import replicas
 from rutta_operator.problems import USER_ERROR, Refused
 from rutta_operator.topology import Topology
@@ -123,13 +125,11 @@ class _Run:
             for line in paste.lines(self._topology.resources[one.key], one)
         ]
         if pasted:
-            print("Send an event:", *pasted, sep="\n  ", end="\n\n", file=self._screen.text, flush=True)
+            self._screen.show("\n  ".join(["Send an event:", *pasted]) + "\n\n")
 
     def _say_what_became(self, crew: Crew) -> None:
         rows = [
-            [str(seat.launch.key) + _number(seat.launch), *map(str, seat.counts)]
-            + (["killed"] if seat.killed else [""])
-            for seat in crew.seats
+            [str(seat.launch.key) + _number(seat.launch), *map(str, seat.counts), _remark(seat)] for seat in crew.seats
         ]
         self._table(["resource", *Counts._fields, ""], rows)
 
@@ -137,19 +137,15 @@ class _Run:
         from rich.console import Console
         from rich.table import Table
 
-        stream = self._screen.text
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in head:
             table.add_column(name, overflow="fold", justify="right" if name in Counts._fields else "left")
         for row in rows:
             table.add_row(*row)
-        try:
-            Console(file=stream, highlight=False, markup=False, width=None if stream.isatty() else 200).print(
-                "", table, "", sep="\n"
-            )
-            stream.flush()
-        except BrokenPipeError:
-            self._screen.on_closed()
+        stream, text = self._screen.text, io.StringIO()
+        width = shutil.get_terminal_size().columns if stream.isatty() else 200
+        Console(file=text, force_terminal=coloured(stream), highlight=False, markup=False, width=width).print(table)
+        self._screen.show(f"\n{text.getvalue()}\n")
 
 
 def _row(seat: Seat) -> list[str]:
@@ -159,6 +155,12 @@ def _row(seat: Seat) -> list[str]:
         places.append(f"link {one.link}")
     pid = seat.child.pid if seat.child is not None else 0
     return [str(one.key) + _number(one), str(pid), "\n".join(places) or "–", f"http://{one.health}/status"]
+
+
+def _remark(seat: Seat) -> str:
+    """Say why the numbers of a process may be too low."""
+    died = f"without {seat.uncounted} that died" if seat.uncounted else ""
+    return ", ".join(filter(None, ["killed" if seat.killed else "", died]))
 
 
 def _number(one: Launch) -> str:
