@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
+from rutta import http_message
 from rutta.http_message import Request, Response, render
 
 if TYPE_CHECKING:
@@ -15,13 +16,6 @@ if TYPE_CHECKING:
 LINGER: Final = 2.0  # seconds in which what a refused client still sends is thrown away, so that it reads its answer
 STUCK: Final = 30.0  # seconds after which a client that does not read its answers is left
 _HOP: Final = (b"upgrade", b"connection", b"http2-settings")
-
-_TOO_LARGE: Final = Response(413, b'"the body is larger than maxBodyBytes"')
-_TARGET_TOO_LONG: Final = Response(414, b'"the request target is too long"')
-_HEAD_TOO_LARGE: Final = Response(431, b'"the headers are too large or too many"')
-_TOO_SLOW: Final = Response(408, b'"the request took too long to arrive"')
-_MALFORMED: Final = Response(400, b'"this is not an HTTP/1.1 request"')
-_NO_MEMORY: Final = Response(503, b'"too many bodies are on their way"', headers=(("Retry-After", "2"),))
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -77,7 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._request is not None and not self._in_body:
             self._head += nbytes
             if self._head > self._server.limits.head:
-                self._refuse_now(self._request, _HEAD_TOO_LARGE)
+                self._refuse_now(self._request, http_message.HEAD_TOO_LARGE)
         self._feed(self._server.view[:nbytes])
         self._advance()
 
@@ -111,7 +105,7 @@ class Connection(asyncio.BufferedProtocol):
         if (request := self._request) is not None and not self._deaf:
             request.target += url
             if len(request.target) > self._server.limits.target:
-                self._refuse_now(request, _TARGET_TOO_LONG)
+                self._refuse_now(request, http_message.TARGET_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
         """A header, or a trailer, which is of no use to anybody here."""
@@ -120,7 +114,7 @@ class Connection(asyncio.BufferedProtocol):
         headers, key, value = request.headers, name.lower(), value or b""
         headers[key] = headers[key] + b"," + value if key in headers else value
         if len(headers) > self._server.limits.headers or len(headers[key]) > self._server.limits.head:
-            self._refuse_now(request, _HEAD_TOO_LARGE)
+            self._refuse_now(request, http_message.HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """Judge the request before its body is read."""
@@ -134,7 +128,7 @@ class Connection(asyncio.BufferedProtocol):
         request.set_target()
         length = request.headers.get(b"content-length", b"0")
         if len(length) > 15 or int(length) > self._server.limits.body:
-            self._refuse_now(request, _TOO_LARGE)
+            self._refuse_now(request, http_message.TOO_LARGE)
             return
         request.refusal = self._server.check(request)
         if b"expect" in request.headers:
@@ -146,13 +140,13 @@ class Connection(asyncio.BufferedProtocol):
             return
         request.size += len(body)
         if request.size > self._server.limits.body:
-            self._refuse_now(request, _TOO_LARGE)
+            self._refuse_now(request, http_message.TOO_LARGE)
         elif request.refusal is None:
             request.parts.append(body)
             request.held += len(body)
             self._server.held += len(body)
             if self._server.held > self._server.limits.bodies:
-                request.refusal = _NO_MEMORY
+                request.refusal = http_message.NO_MEMORY
                 self._let_go(request)
 
     def on_message_complete(self) -> None:
@@ -193,7 +187,7 @@ class Connection(asyncio.BufferedProtocol):
             if waited > limits.idle_timeout:
                 self._transport.close()
         elif waited > (limits.body_timeout if self._in_body else limits.head_timeout):
-            self._refuse_now(request, _TOO_SLOW)
+            self._refuse_now(request, http_message.TOO_SLOW)
             self._advance()
             return True
         return False
@@ -209,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
         except httptools.HttpParserCallbackError:
             raise  # a bug of ours
         except httptools.HttpParserError:
-            self._refuse_now(self._request or Request(), _MALFORMED)
+            self._refuse_now(self._request or Request(), http_message.MALFORMED)
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Read the request again as if it had not asked to upgrade (RFC 9110 §7.8 lets a server ignore that).

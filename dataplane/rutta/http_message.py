@@ -22,6 +22,15 @@ class Response(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+# What the server itself answers; a body is one JSON string.
+TOO_LARGE: Final = Response(413, b'"the body is larger than maxBodyBytes"')
+TARGET_TOO_LONG: Final = Response(414, b'"the request target is too long"')
+HEAD_TOO_LARGE: Final = Response(431, b'"the headers are too large or too many"')
+TOO_SLOW: Final = Response(408, b'"the request took too long to arrive"')
+MALFORMED: Final = Response(400, b'"this is not an HTTP/1.1 request"')
+NO_MEMORY: Final = Response(503, b'"too many bodies are on their way"', headers=(("Retry-After", "2"),))
+
+
 class Request:
     """A request; ``headers`` have lower-case names, repeated ones joined by a comma. ``body`` comes last."""
 

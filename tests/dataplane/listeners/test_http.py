@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import gzip
+import random
 import ssl
 import zlib
 from collections.abc import AsyncIterator
@@ -16,6 +17,8 @@ import zstandard
 from rutta.cors import Cors
 from rutta.errors import ConfigError
 from rutta.http_auth import Auth, User
+from rutta.http_connection import Connection
+from rutta.http_server import HttpServer, Limits
 from rutta.listeners import http
 from rutta.message import Block, Failure, Receipt
 from rutta.settings import Duration, Secret, Size, Tls, convert
@@ -720,3 +723,71 @@ async def test_clear_text_to_a_tls_port_hurts_nobody_else(running: Any, intake: 
             assert (await client.ask(request(body=b"[]"))).status == 201
         assert await rude.reader.read(1) != b"H"
     assert intake.inputs == [b"[]"]
+
+
+# --- any input ---
+
+
+class Wire:
+    """A transport that remembers what was written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closing = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closing = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        pass
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def pause_reading(self) -> None:
+        pass
+
+    resume_reading = pause_reading
+
+
+async def test_any_bytes_are_survived_and_leave_nothing_behind(intake: Any) -> None:
+    chance = random.Random(11)
+    reception = http._Reception(http.Config(bind="127.0.0.1:0"), intake, None)
+    server = HttpServer([], reception.handle, name="web", check=reception.check, limits=Limits(body=1000, head=500))
+    seeds = [
+        request(body=b"{}"), request("GET"), request("OPTIONS", Origin="x"),
+        request(body=gzip.compress(b"{}"), content_encoding="gzip"),
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nA: b\r\n\r\n",
+        request(body=b"{}", Upgrade="h2c", Connection="upgrade"),
+        request("CONNECT", "a:1"), request(body=b"x" * 2000), b"\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ]  # fmt: skip
+    answered = 0
+    for _ in range(3000):
+        data = bytearray(b"".join(chance.choices(seeds, k=chance.randrange(1, 5))))
+        for _ in range(chance.randrange(4)):
+            at = chance.randrange(len(data))
+            data[at : at + chance.randrange(3)] = bytes(chance.choices(range(256), k=chance.randrange(3)))
+            data = data or bytearray(b"x")
+        wire, connection = Wire(), Connection(server)
+        connection.connection_made(wire)  # type: ignore[arg-type]
+        while data and not wire.closing:
+            size = chance.randrange(1, 400)
+            piece, data = data[:size], data[size:]
+            server.view[: len(piece)] = piece
+            connection.buffer_updated(len(piece))
+        connection.connection_lost(None)
+        answered += wire.written.count(b"HTTP/1.1 ")
+    assert answered > 3000
+    assert server.held == 0
+    assert not server.connections
