@@ -77,7 +77,7 @@ def until(condition: Callable[[], Any], tell: Callable[[], str] = str) -> Any:
     """Ask again and again until the answer is true, for as long as a test has patience."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        if (found := condition()) not in (None, False):
+        if found := condition():
             return found
         time.sleep(0.01)
     raise AssertionError(f"it never came true\n{tell()}")
