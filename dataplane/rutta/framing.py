@@ -6,6 +6,7 @@ was read is looked for, never each line. Any split of the same bytes gives the s
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from rutta.framing_log4j import Elements
@@ -13,8 +14,6 @@ from rutta.framing_msgpack import Objects
 
 Refuse = Callable[[str, int], None]
 """Counts inputs that cannot be framed: a word of ``message.ERROR_WORDS``, how many."""
-
-Chunk = bytes | bytearray | memoryview
 
 _DIGITS: Final = 9  # a count of more digits is no count: 999 999 999 bytes are above any limit
 
@@ -36,22 +35,14 @@ class Framer(Protocol):
 
 
 class Framing(NamedTuple):
-    """How the streams of a listener are cut: ``start`` makes the state of one stream.
+    """How the streams of a listener are cut, and how frames of many streams travel together.
 
-    ``whole_lines``: frames are blocks of whole lines; else each is one message. ``text``: messages are lines to the
-    codec, so those without a newline inside can travel together as lines.
+    ``start`` makes the state of one stream. ``blocks`` joins frames, in order, to as few blocks as possible, and says
+    of each whether it is of lines.
     """
 
     start: Callable[[Refuse], Framer]
-    whole_lines: bool
-    text: bool
-    trims: bool
-
-    def blocks(self, frames: Sequence[bytes]) -> Iterable[tuple[bytes, bool]]:
-        """Join frames, in order, to as few blocks as possible; says of each whether it is of lines."""
-        if self.whole_lines:
-            return ((b"".join(frames), True),)
-        return joined(frames, trims=self.trims) if self.text else ((frame, False) for frame in frames)
+    blocks: Callable[[Sequence[bytes]], Iterable[tuple[bytes, bool]]]
 
 
 LINES: Final = frozenset({"json", "plain", "auto"})
@@ -60,14 +51,18 @@ LINES: Final = frozenset({"json", "plain", "auto"})
 
 def for_codec(codec: str, *, max_bytes: int, octet_counted: bool = False) -> Framing:
     """Return how streams of this codec are cut; a longer frame than ``max_bytes`` is refused as ``oversize``."""
-    text, trims = codec in LINES, codec != "plain"
     if octet_counted:
-        return Framing(lambda refuse: Counted(refuse, max_bytes), whole_lines=False, text=text, trims=trims)
-    if codec == "log4jxml":
-        return Framing(lambda refuse: Elements(refuse, max_bytes), whole_lines=False, text=False, trims=trims)
-    if codec == "binary":
-        return Framing(lambda refuse: Objects(refuse, max_bytes), whole_lines=False, text=False, trims=trims)
-    return Framing(lambda refuse: Lines(refuse, max_bytes), whole_lines=True, text=True, trims=trims)
+        blocks = partial(joined, trims=codec != "plain") if codec in LINES else _each
+        return Framing(lambda refuse: Counted(refuse, max_bytes), blocks)
+    if codec == "log4jxml":  # its input is any number of elements
+        return Framing(lambda refuse: Elements(refuse, max_bytes), lambda frames: ((b"\n".join(frames), False),))
+    if codec == "binary":  # what follows a broken object is lost with it: the objects of two peers are never joined
+        return Framing(lambda refuse: Objects(refuse, max_bytes), _each)
+    return Framing(lambda refuse: Lines(refuse, max_bytes), lambda frames: ((b"".join(frames), True),))
+
+
+def _each(frames: Sequence[bytes]) -> Iterable[tuple[bytes, bool]]:
+    return ((frame, False) for frame in frames)
 
 
 def joined(messages: Iterable[bytes], *, trims: bool) -> Iterator[tuple[bytes, bool]]:

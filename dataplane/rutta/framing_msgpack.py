@@ -67,10 +67,10 @@ class Objects:
         self.broken = ""
 
     def feed(self, data: bytearray, size: int) -> Sequence[bytes]:
-        """Return the objects that became whole."""
+        """Return the objects that became whole, as one frame: an input of codec binary is any number of them."""
         frames: list[bytes] = []
         if self.broken:
-            return frames
+            return ()
         with memoryview(data) as view:
             self._buffer += view[:size]
         if self._left is None:
@@ -78,7 +78,7 @@ class Objects:
         while self._scan():
             self._take(frames)
             self._skip_whole(frames)
-        return frames
+        return (b"".join(frames),) if frames else ()
 
     def finish(self) -> Sequence[bytes]:
         """Half an object is refused."""

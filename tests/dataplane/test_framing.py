@@ -28,9 +28,21 @@ def cut(
         frames += framer.feed(buffer, len(piece))
         buffer[: len(piece)] = b"\xff" * len(piece)  # nothing may still point here
     frames += framer.finish() if end else ()
-    if how.whole_lines:
+    if codec == "binary":
+        frames = objects_of(b"".join(frames))
+    elif codec == "json" and not octet_counted:
         frames = [line + b"\n" for line in b"".join(frames).split(b"\n")[:-1]]
     return frames, dict(refused), bool(framer.broken)
+
+
+def objects_of(data: bytes) -> list[bytes]:
+    unpacker = msgpack.Unpacker(max_buffer_size=10**7)
+    unpacker.feed(data)
+    ends = [0]
+    while ends[-1] < len(data):
+        unpacker.skip()
+        ends.append(unpacker.tell())
+    return [data[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def lines_by_hand(data: bytes) -> tuple[list[bytes], dict[str, int], bool]:
@@ -242,6 +254,14 @@ def test_counted_frames_of_a_line_codec_are_joined_to_one_block() -> None:
     assert list(how.blocks([b"{}", b"[]"])) == [(b"{}\n[]\n", True)]
 
 
-def test_elements_are_a_block_each() -> None:
+def test_elements_of_all_streams_travel_together() -> None:
     how = framing.for_codec("log4jxml", max_bytes=LIMIT)
-    assert list(how.blocks([b"<event/>", b"<event/>"])) == [(b"<event/>", False)] * 2
+    assert list(how.blocks([b"<event/>", b"<event/>"])) == [(b"<event/>\n<event/>", False)]
+
+
+def test_objects_of_two_streams_are_never_joined() -> None:
+    how = framing.for_codec("binary", max_bytes=LIMIT)
+    first, second = (how.start(lambda word, count: None) for _ in range(2))
+    two = bytearray(b"\x91\x01\x91\x02")
+    frames = [*first.feed(two, 4), *second.feed(two, 4)]
+    assert list(how.blocks(frames)) == [(bytes(two), False), (bytes(two), False)]

@@ -113,11 +113,14 @@ async def test_a_stream_that_cannot_be_framed_is_closed_and_others_go_on(running
         await hang_up(good, bad)
 
 
-async def test_elements_over_many_lines_are_an_input_each(running: Any, intake: Any) -> None:
+async def test_elements_over_many_lines_come_whole(running: Any, intake: Any) -> None:
     text = b"<log4j:event logger='a'>\n<log4j:message>x</log4j:message>\n</log4j:event>"
     async with running(make(codec="log4jxml"), intake) as address:
-        await hang_up(await _sent(address, text + b"\n" + text + b"\n"))
+        writer = await _sent(address, text + b"\n" + text[:30])
+        assert await intake.count(1) == [text]
+        writer.write(text[30:])
         assert await intake.count(2) == [text, text]
+        await hang_up(writer)
     assert not any(block.lines for block in intake.blocks)
 
 
