@@ -115,12 +115,19 @@ def _shape(schema: Schema) -> Schema:
     changed = dict(schema)
     if "anyOf" in schema:
         changed["anyOf"] = [_shape(one) for one in schema["anyOf"]]
-    for key in ("items", "additionalProperties"):
-        if isinstance(schema.get(key), Mapping):
-            changed[key] = _shape(schema[key])
+    if "items" in schema:
+        changed["items"] = _shape(schema["items"])
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        changed["additionalProperties"] = _map_shape(schema["additionalProperties"])
     if "properties" in schema:
         changed["properties"] = {key: _shape(one) for key, one in schema["properties"].items()}
     return _tls_shape(changed) if _is_tls(schema) else changed
+
+
+def _map_shape(schema: Schema) -> Schema:
+    """Return the schema of a map's values: where users choose the keys (HTTP headers), few values are secrets."""
+    text = {"type": "string"}
+    return {"anyOf": [_shape(schema), text]} if schema.get("format") == "secret" else _shape(schema)
 
 
 def _is_tls(schema: Schema) -> bool:
@@ -209,7 +216,7 @@ def settings(schema: Schema, value: Any, secret: SecretPath) -> Any:
 
     The value has passed ``check``. Every secret becomes the path of its file.
     """
-    if schema.get("format") == "secret" and value is not None:
+    if schema.get("format") == "secret" and isinstance(value, dict):
         ref = value["secretKeyRef"]
         return {"file": secret(ref["name"], ref["key"])}
     if "anyOf" in schema:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
+from rutta_operator import components
 from rutta_operator.graph import Key
 from rutta_operator.local.holders import holder
 from rutta_operator.plan import Port, ports
@@ -24,7 +25,8 @@ _ANY: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - what stands for
 class Addresses(NamedTuple):
     """Every address, and what is to be said about them."""
 
-    listeners: Mapping[tuple[Key, str], str]
+    listeners: Mapping[tuple[Key, int, str], str]
+    """by resource, replica and listener"""
     links: Mapping[Key, Sequence[str]]
     """one for each replica; of a resource with no replicas one that nobody listens on"""
     health: Mapping[tuple[Key, int], str]
@@ -49,9 +51,10 @@ def assign(placed: Mapping[Key, Placed], replicas: Mapping[Key, int], host: str)
     with ExitStack() as held:  # every port stays bound until all are chosen, so that none is chosen twice
         chooser = _Chooser(host, held)
         listeners = {
-            (key, port.name): chooser.listener(placed[key], index, port)
-            for key in replicas
-            for index, port in _with_places(placed[key])
+            (key, one, port.name): address
+            for key, number in replicas.items()
+            for path, port in _with_places(placed[key])
+            for one, address in enumerate(chooser.replicas(placed[key], path, port, number))
         }
         links = {
             key: [chooser.free(LOOPBACK) for _ in range(max(1, number))]
@@ -64,10 +67,14 @@ def assign(placed: Mapping[Key, Placed], replicas: Mapping[Key, int], host: str)
 
 def _with_places(placed: Placed) -> list[tuple[Path, Port]]:
     """Return the listeners' ports, each with its path in the document."""
-    section = "sources" if placed.key.kind == "RuttaShipper" else "listeners"
+    section = _section(placed)
     entries = getattr(placed.resource.spec, section, ())
     index = {entry.name: number for number, entry in enumerate(entries)}
     return [(("spec", section, index[port.name], port.component, "port"), port) for port in ports(placed.resource)]
+
+
+def _section(placed: Placed) -> components.Section:
+    return "sources" if placed.key.kind == "RuttaShipper" else "listeners"
 
 
 class _Chooser:
@@ -78,6 +85,15 @@ class _Chooser:
         self.findings: list[Finding] = []
         self._host, self._held = host, held
         self._users: dict[tuple[str, int], str] = {}
+
+    def replicas(self, placed: Placed, path: Path, port: Port, number: int) -> list[str]:
+        """Return the address of a listener for each replica: one for all if they can share it."""
+        shared = components.shares_port(_section(placed), port.component)
+        return [
+            first if one == 0 or shared else self.free(self._host, port.protocol)
+            for first in ([self.listener(placed, path, port)] if number else [])
+            for one in range(number)
+        ]
 
     def listener(self, placed: Placed, path: Path, port: Port) -> str:
         """Return the address of a listener: its own port, or a free one if another resource has it."""

@@ -50,7 +50,7 @@ class OnThisMachine:
         """Return the listener's address; the link's is the replica's own."""
         if port.name == port.component == "link":
             return self._addresses.links[self._key][self._replica]
-        return self._addresses.listeners[self._key, port.name]
+        return self._addresses.listeners[self._key, self._replica, port.name]
 
     def health(self) -> str:
         """Return the replica's own address."""
@@ -99,7 +99,7 @@ def write(made: Sequence[Plan], topology: Topology, graph: Graph, addresses: Add
 
 
 def _launch(one: Plan, replica: int, config: Path, graph: Graph, addresses: Addresses) -> Launch:
-    listeners = {port.name: reachable(addresses.listeners[one.key, port.name]) for port in one.ports}
+    listeners = {port.name: reachable(addresses.listeners[one.key, replica, port.name]) for port in one.ports}
     link = addresses.links[one.key][replica] if one.link else None
     drain = one.config.get("drain", {})
     grace = seconds(drain.get("delay", "0s")) + seconds(drain.get("timeout", f"{_TIMEOUT:g}s"))

@@ -158,9 +158,14 @@ def _row(seat: Seat) -> list[str]:
 
 
 def _remark(seat: Seat) -> str:
-    """Say why the numbers of a process may be too low."""
-    died = f"without {seat.uncounted} that died" if seat.uncounted else ""
-    return ", ".join(filter(None, ["killed" if seat.killed else "", died]))
+    """Say how to read the numbers of a process: each target counts for itself, and who dies counts no more."""
+    targets = len(seat.launch.plan.config["targets"])
+    remarks = {
+        f"to {targets} targets": targets > 1,
+        "killed": seat.killed,
+        f"without {seat.uncounted} that died": seat.uncounted,
+    }
+    return ", ".join(remark for remark, applies in remarks.items() if applies)
 
 
 def _number(one: Launch) -> str:

@@ -7,9 +7,10 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 role, _, path = sys.argv[1:]
-config = json.load(open(path))
+config = json.loads(Path(path).read_text())
 name = config["name"].partition("/")[2]
 counts = {"received": 5, "delivered": 3, "dropped": 2, "held": 0}
 status = {
