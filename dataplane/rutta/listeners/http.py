@@ -19,7 +19,7 @@ from rutta.http_auth import Auth, Guard
 from rutta.http_message import TEXT, Request, Response
 from rutta.http_server import HttpServer, Limits
 from rutta.listeners import Intake
-from rutta.message import Block, Receipt
+from rutta.message import Block, Failure, Receipt
 from rutta.settings import Duration, Size, Tls, default
 from rutta.tls import Certificate
 
@@ -252,10 +252,14 @@ def _coding(request: Request) -> str:
 def complaint(receipt: Receipt) -> str:
     """Say what was wrong with a body: ``Found N errors:`` and a line each, as the original said it."""
     lines = [f"Found {receipt.failed} error{'s' if receipt.failed != 1 else ''}:"]
-    lines += [
-        f"  [{error.row}]{'' if error.message.startswith(('.', '[')) else ': '}{error.message}"
-        for error in receipt.errors
-    ]
+    lines += [f"  {_placed(error)}" for error in receipt.errors]
     if receipt.failed > len(receipt.errors):
         lines.append(f"  … and {receipt.failed - len(receipt.errors)} more")
     return "\n".join(lines)
+
+
+def _placed(failure: Failure) -> str:
+    """Begin with the event's number in the body, unless the codec did."""
+    if failure.message.startswith("["):
+        return failure.message
+    return f"[{failure.row}]{'' if failure.message.startswith('.') else ': '}{failure.message}"

@@ -106,11 +106,16 @@ async def test_a_post_is_one_atomic_block_and_201_true(path: str, body: bytes, r
 
 
 async def test_a_bad_body_is_400_with_one_json_string(running: Any, intake: Any) -> None:
-    intake.answer = failing(Failure(0, "schema", ".level: expected 1–6"), Failure(3, "malformed", "not JSON"), failed=5)
+    intake.answer = failing(
+        Failure(0, "schema", ".level: expected 1–6"),
+        Failure(3, "malformed", "not JSON"),
+        Failure(4, "schema", "[4].name: not a string"),
+        failed=6,
+    )
     answer = await ask(running, intake, request(body=b"[]"))
     assert answer.status == 400
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
-    text = "Found 5 errors:\n  [0].level: expected 1–6\n  [3]: not JSON\n  … and 3 more"
+    text = "Found 6 errors:\n  [0].level: expected 1–6\n  [3]: not JSON\n  [4].name: not a string\n  … and 3 more"
     assert msgspec.json.decode(answer.body) == text
 
 
