@@ -6,6 +6,7 @@ is silent: what is said here of newlines, backslashes and ``#`` is tested agains
 
 import functools
 import math
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from rutta import units
 
 SMALLEST: Final = -(2**63)
 LARGEST: Final = 2**63 - 1
+_LOST_IN_NAMES: Final = re.compile(r'\\(?=[",= \n]|$)')
 
 
 def quote(text: str) -> str:
@@ -50,30 +52,32 @@ def scalar(value: object) -> str | None:
     return encode(value) if encode is not None else None
 
 
-def _escape(text: str, special: str) -> str:
-    """Escape as keys and tag values are. There is no way to write a newline or a backslash at the end: the newline
-    becomes ``\\n``, and a space is put behind the backslash, which would else escape what follows."""
-    for one in special:
-        if one in text:
-            text = text.replace(one, "\\" + one)
-    if "\n" in text:
-        text = text.replace("\n", "\\n")
-    return text + "\\ " if text.endswith("\\") else text
+def _escape(text: str) -> str:
+    """Escape what ends a name, key or tag value. There is no way to write a newline, so ``\\n`` stands for it."""
+    for special in ",= ":
+        if special in text:
+            text = text.replace(special, "\\" + special)
+    return text.replace("\n", "\\n") if "\n" in text else text
+
+
+def _name(text: str) -> str:
+    """Escape a name or key. A backslash before a special character or the end would be lost, so it becomes a slash."""
+    return _escape(_LOST_IN_NAMES.sub("/", text) if "\\" in text else text)
 
 
 @functools.lru_cache(maxsize=4096)
 def key(name: str) -> str:
     """Write a key of a tag or field (most are seen again and again)."""
-    return _escape(name, ",= ")
+    return _name(name)
 
 
 def tag(value: str) -> str:
-    """Write the value of a tag."""
-    return _escape(value, ",= ")
+    """Write the value of a tag. A backslash at its end would escape what follows, so it becomes a slash."""
+    return _escape(value[:-1] + "/" if value.endswith("\\") else value)
 
 
 @functools.lru_cache(maxsize=1024)
 def name_of(measurement: str) -> str:
     """Write a measurement; one that begins with ``#`` would be a comment."""
-    escaped = _escape(measurement, ",= ")
+    escaped = _name(measurement)
     return "\\" + escaped if escaped.startswith("#") else escaped

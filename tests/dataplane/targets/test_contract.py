@@ -1,7 +1,7 @@
 """What every target keeps to, found by itself: a new file in ``rutta/targets`` is held to this without being named.
 
 A target module gives ``EXAMPLE``, settings that are enough to make it (they also open its page in the docs). A setting
-``endpoint`` in it is replaced by a server that accepts and never answers.
+``endpoint`` in it is replaced by a server that accepts and never answers, a setting ``linger`` by no time at all.
 """
 
 import asyncio
@@ -147,7 +147,7 @@ class Hole:
 
 @pytest_asyncio.fixture
 async def given() -> AsyncIterator[Callable[[str], dict[str, Any]]]:
-    """``given(name)``: the example, any ``endpoint`` in it being a server that never answers."""
+    """``given(name)``: the example, with a server that never answers and nothing to wait for at the end."""
     listening = await asyncio.start_server(Hole().swallow, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
 
@@ -155,6 +155,9 @@ async def given() -> AsyncIterator[Callable[[str], dict[str, Any]]]:
         found = example(name)
         if "endpoint" in found:
             found["endpoint"] = re.sub(r"//[^/]*", f"//127.0.0.1:{port}", found["endpoint"])
+        fields = msgspec.structs.fields(components.config_of("targets", name))
+        if "linger" in [field.encode_name for field in fields]:
+            found["linger"] = "0s"
         return found
 
     yield settings_of

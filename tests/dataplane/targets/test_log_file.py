@@ -160,6 +160,14 @@ def test_a_file_that_others_took_away_is_opened_anew(make: Callable[..., LogFile
     assert path.read_bytes() == b"after\n"
 
 
+def test_a_file_that_others_cut_to_nothing_goes_on_from_there(make: Callable[..., LogFile], tmp_path: Path) -> None:
+    log = make(Rotate(max_bytes=Size(20)))
+    log.append([b"before " * 2 + b"\n"], by_line=True)
+    os.truncate(tmp_path / "app.log", 0)
+    log.append([b"after " * 2 + b"\n"], by_line=True)
+    assert contents(tmp_path) == [b"after after \n"]
+
+
 @pytest.mark.usefixtures("looking_often")
 def test_two_writers_that_rotate_one_path_lose_no_line(make: Callable[..., LogFile], tmp_path: Path) -> None:
     logs = [make(Rotate(max_bytes=Size(50))), make(Rotate(max_bytes=Size(50)))]

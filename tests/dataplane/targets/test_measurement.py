@@ -129,7 +129,11 @@ GOLDEN = {
     ),
     "a backslash at the end of a tag": (
         Event(text="x", context={"host": "C:\\"}),
-        "x,host=C:\\\\ ,level=debug value=1i",
+        "x,host=C:/,level=debug value=1i",
+    ),
+    "a backslash that a name or key would lose": (
+        Event(name='a\\"b\\ c\\d', fields={"k\\": 1}, gauges={"": Gauge(1)}),
+        r'a/"b/\ c\d,level=debug,tags=gauge k/=1i,value=1i,value_unit="units"',
     ),
     "a measurement that would be a comment": (Event(text="# 1"), r"\#\ 1,level=debug value=1i"),
     "a field that is named like ours": (
