@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import zmq
 
-from rutta.flow import Valve
+from rutta.flow import Valve, room_within
 from rutta.link import wire
+from rutta.link.dialled import PATIENCE
 from rutta.link.discovery import Discovery
 from rutta.link.protocol import Data, Parcel, Ping, decode, encode
 from rutta.link.receiver import block_of
@@ -22,6 +23,7 @@ from rutta.listeners import Intake
 
 SEND_HWM: Final = 64  # blocks that one receiver may be behind: 16 MiB as a rule
 RECEIVE_HWM: Final = 16  # blocks of one sender that wait to be read
+LAST_CALL: Final = 1.0  # seconds for which a stopping receiver still reads what is here
 MAKERS: Final = 4096  # senders whose sequence is remembered
 
 Dress = Callable[["zmq.Socket[Any]"], None]
@@ -107,8 +109,10 @@ class BroadcastReceiver:
         """Serve until ``leave``; closes the socket, also when cancelled."""
         try:
             await self._stopped.wait()
-            while int(self._wire.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-                await self._intake.room()
+            until = self._loop.time() + LAST_CALL
+            while self._loop.time() < until and int(self._wire.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+                if not await room_within(self._intake, until - self._loop.time()):
+                    return
                 self._wire.look_again()
                 await asyncio.sleep(0)
         finally:
@@ -134,6 +138,7 @@ class _Ear:
         self.endpoint = endpoint
         self.is_there = False
         self.dropped = 0
+        self.patience = PATIENCE
         self.problem = ""
         self._ready = ready
         self._watch = Watch(socket, self._heard_of)
@@ -151,6 +156,8 @@ class _Ear:
             self.is_there = frames[0][:1] == b"\x01"
             if self.is_there:
                 self._ready()
+            else:
+                self.patience = PATIENCE
         return True
 
     def close(self) -> None:
@@ -217,9 +224,20 @@ class BroadcastSender:
             if ear.is_there and not ear.wire.send(frames):
                 ear.dropped += counts
 
+    def _renew(self) -> None:
+        """Dial again where nothing came about: ZeroMQ itself gives up where a handshake failed."""
+        for ear in [ear for ear in self._ears.values() if not ear.is_there]:
+            ear.patience -= 1
+            if ear.patience == 0:
+                ear.close()
+                fresh = _Ear(ear.endpoint, self._connect(ear.endpoint), self._ready)
+                fresh.dropped, fresh.problem = ear.dropped, ear.problem
+                self._ears[ear.endpoint] = fresh
+
     def _ping(self) -> None:
         self._timer = self._loop.call_later(self._heartbeat, self._ping)
         self._pings += 1
+        self._renew()
         self._tell((encode(Ping(self._link, self._pings, self._sequence)),), 0)
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from rutta.link.watch import Watch
 from rutta.link.wire import LINGER, READ_AT_ONCE, Wire
 
 HELLOS: Final = 4  # unsent messages that a peer which is away may pile up
+PATIENCE: Final = 8  # heartbeats; ZeroMQ itself never tries again where a handshake failed (libzmq 4.3.5)
 
 Dial = Callable[[str], "zmq.Socket[Any]"]
 
@@ -35,6 +36,17 @@ class Dialled:
         socket = self._dial(self.endpoint)
         self._watch = Watch(socket, self._heard_of)
         self._wire = Wire(socket, self._wake)
+        self._since = self._clock()
+
+    def tick(self) -> None:
+        """Let time pass. Reads first: after a long pause of this process the answers are here already."""
+        self.read()
+        now = self._clock()
+        self.peer.tick(now)
+        if self.peer.state is not State.DIALLING:
+            self._since = now
+        elif now - self._since >= PATIENCE * self.peer.heartbeat:
+            self._replace()
 
     def _heard_of(self, trouble: str) -> None:
         self._trouble = trouble

@@ -111,11 +111,9 @@ class BalanceSender:
                 dialled.flush()
 
     def _tick(self) -> None:
-        """Read first: after a long pause of this process the answers are here already."""
         self._timer = self._loop.call_later(self._heartbeat / TICKS, self._tick)
         for dialled in self._dialled.values():
-            dialled.read()
-            dialled.peer.tick(self._loop.time())
+            dialled.tick()
         self._changed([dialled.peer for dialled in self._dialled.values()])
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from rutta.link.wire import READ_AT_ONCE, Wire
 
 _EVENTS: Final = (
     zmq.EVENT_CONNECT_RETRIED
+    | zmq.EVENT_CONNECTED
     | zmq.EVENT_DISCONNECTED
     | zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -17,12 +18,14 @@ _EVENTS: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
 _WORDS: Final = {
-    zmq.EVENT_CONNECT_RETRIED: "nobody answers at this address; it is tried again",
-    zmq.EVENT_DISCONNECTED: "the connection broke",
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed: do both sides use CURVE, or neither?",
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "the handshake failed: do pattern and CURVE keys of both sides fit?",
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the other side does not allow this CURVE key",
 }
+
+_AWAY: Final = "nobody answers at this address; it is tried again"
+_BROKE: Final = "the connection broke"
+_HUNG_UP: Final = "the other side hangs up at once: do pattern and CURVE keys of both sides fit?"
 
 
 class Watch:
@@ -32,6 +35,9 @@ class Watch:
         """``tell`` is called with the trouble in words, and with nothing when a connection stands."""
         self._socket = socket
         self._tell = tell
+        self._reached = False  # the address, since the last try
+        self._stands = False
+        self._failed = False
         monitor = socket.get_monitor_socket(_EVENTS)
         monitor.setsockopt(zmq.LINGER, 0)
         self._wire = Wire(monitor, self._wake)
@@ -46,9 +52,21 @@ class Watch:
 
     def _event(self, event: Any) -> None:
         kind = event["event"]
-        if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+        if kind == zmq.EVENT_CONNECTED:
+            self._reached, self._failed = True, False
+        elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self._stands = True
             self._tell("")
+        elif kind == zmq.EVENT_DISCONNECTED:
+            if not self._failed:
+                self._tell(_BROKE if self._stands else _HUNG_UP)
+            self._stands = False
+        elif kind == zmq.EVENT_CONNECT_RETRIED:
+            if not self._reached:
+                self._tell(_AWAY)
+            self._reached = False
         elif kind in _WORDS:
+            self._failed = True
             self._tell(_WORDS[kind])
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ it tells; so the owner is called after every send too and reads until there is n
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -59,12 +60,12 @@ def options(*, heartbeat: float, send: int, receive: int, largest: int, ipv6: bo
 class Wire:
     """One socket and its owner's callback; the owner closes it."""
 
-    def __init__(self, socket: "zmq.Socket[bytes]", wake: Callable[[], bool]) -> None:
+    def __init__(self, zmq_socket: "zmq.Socket[bytes]", wake: Callable[[], bool]) -> None:
         """``wake`` reads what there is and says whether to be called again; it must not be called by others."""
-        self.socket = socket
+        self.socket = zmq_socket
         self._wake = wake
         self._loop = asyncio.get_running_loop()
-        self._descriptor = int(socket.getsockopt(zmq.FD))
+        self._descriptor = int(zmq_socket.getsockopt(zmq.FD))
         self._asked = False
         self._paused = False
         self.closed = False
@@ -127,7 +128,14 @@ def open_socket(kind: int, settings: Mapping[int, int]) -> "zmq.Socket[Any]":
     """Make a socket of the process's context, which must be acquired."""
     if _context is None:
         raise RuntimeError("acquire the context first")
-    socket = _context.socket(kind)
+    made = _context.socket(kind)
     for option, value in settings.items():
-        socket.setsockopt(option, value)
-    return socket
+        made.setsockopt(option, value)
+    return made
+
+
+def adopt(zmq_socket: "zmq.Socket[Any]", listening: socket.socket, address: str) -> None:
+    """Hand a listening socket over to ZeroMQ, which then owns it; ``address`` is what it is bound to."""
+    zmq_socket.setsockopt(zmq.IPV6, int(address.startswith("[")))
+    zmq_socket.setsockopt(zmq.USE_FD, listening.detach())
+    zmq_socket.bind(f"tcp://{address}")

@@ -88,9 +88,7 @@ class Link:
             await wire.release()
             raise
         for address, sock in zip(shown, sockets, strict=True):
-            self._socket.setsockopt(zmq.IPV6, int(address.startswith("[")))
-            self._socket.setsockopt(zmq.USE_FD, sock.detach())
-            self._socket.bind(f"tcp://{address}")
+            wire.adopt(self._socket, sock, address)
         self._bound = shown
         return shown
 

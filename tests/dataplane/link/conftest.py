@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from rutta import settings
+from rutta.errors import ConfigError
 from rutta.link.opaque import Opaque
 from rutta.listeners import link as link_listener
 from rutta.message import NOTHING, Batch, Block, Receipt, new_origin
@@ -141,10 +142,22 @@ class Links:
 
     async def serve(self, listener: Any, intake: FakeIntake | None = None) -> Receiving:
         intake = intake or FakeIntake()
-        addresses = await listener.bind()
+        addresses = await self._bind(listener)
         one = Receiving(listener, intake, addresses, asyncio.create_task(listener.serve(intake)))
         self._stack.push_async_callback(one.kill)
         return one
+
+    @staticmethod
+    async def _bind(listener: Any) -> Sequence[str]:
+        """Bind; a port that ZeroMQ's thread has not let go of yet is tried again."""
+        async with asyncio.timeout(WAIT):
+            while True:
+                try:
+                    return await listener.bind()
+                except ConfigError as exc:
+                    if "has this port" not in str(exc):
+                        raise
+                    await asyncio.sleep(0.005)
 
     async def send_to(self, *addresses: str, resolver: Any = None, **config: Any) -> Any:
         given: dict[str, Any] = {"heartbeat": "0.1s", **config}
