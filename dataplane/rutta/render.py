@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from rutta.event import LEVEL_WORDS, NO_TIME, Error, Event, Frame, Span, StackTrace
+from rutta.timestamps import NANOSECONDS
 from rutta.units import gauge_to_json
 
 VERSION: Final = 1  # of the msgpack form: [VERSION, {the v6 keys}]
@@ -28,8 +29,8 @@ class Wire(Struct, rename="camel", gc=False):
     parent_span_id: str | UnsetType = UNSET
     name: str = ""
     level: str = "debug"
-    received: int | UnsetType = UNSET
-    timestamp: int | UnsetType = UNSET
+    received: int | str | UnsetType = UNSET
+    timestamp: int | str | UnsetType = UNSET
     context: Any = _EMPTY
     fields: Any = _EMPTY
     gauges: Any = _EMPTY
@@ -43,8 +44,8 @@ class Wire(Struct, rename="camel", gc=False):
     span_context: Any = UNSET
     label: str | UnsetType = UNSET
     kind: int | UnsetType = UNSET
-    started: int | UnsetType = UNSET
-    finished: int | UnsetType = UNSET
+    started: int | str | UnsetType = UNSET
+    finished: int | str | UnsetType = UNSET
     links: Any = UNSET
     events: Any = UNSET
     status: Any = UNSET
@@ -64,6 +65,11 @@ def base64(id_: bytes) -> str:
     return b2a_base64(id_, newline=False).decode("ascii")
 
 
+def moment(time: int) -> int | str:
+    """Write a time: as a number if ``timestamps`` takes it for nanoseconds again, else (1966–1973) as 19 digits."""
+    return time if abs(time) >= NANOSECONDS else f"{time:0{20 if time < 0 else 19}}"
+
+
 def wire(event: Event) -> Wire:
     """Put an event in the form in which it is written."""
     out = Wire(
@@ -72,8 +78,8 @@ def wire(event: Event) -> Wire:
         base64(event.parent_span_id) if event.parent_span_id else UNSET,
         event.name,
         LEVEL_WORDS[event.level],
-        event.received or UNSET,
-        UNSET if event.timestamp == NO_TIME else event.timestamp,
+        moment(event.received) if event.received else UNSET,
+        UNSET if event.timestamp == NO_TIME else moment(event.timestamp),
         event.context,
         event.fields,
         {key: gauge_to_json(gauge) for key, gauge in event.gauges.items()} if event.gauges else _EMPTY,
@@ -119,7 +125,9 @@ def _span(span: Span, out: Wire) -> None:
     if span.state is not None:
         context["traceState"] = span.state
     out.span_context, out.label, out.kind = context, span.label, span.kind
-    out.started, out.finished, out.links, out.events = span.started, span.finished, span.links, span.events
+    out.started = moment(span.started) if span.started else 0
+    out.finished = moment(span.finished) if span.finished else 0
+    out.links, out.events = span.links, span.events
     if span.status is not None:
         out.status = {"type": "spanStatus", **span.status}
 

@@ -85,15 +85,16 @@ def _first(drafts: list[_Draft], line: str) -> None:
 def _begin(drafts: list[_Draft], line: str) -> int:
     outer, *causes = line.split(" ---> ")
     drafts.append(_Draft())
-    _name(drafts[-1], outer)
+    _name(drafts[-1], outer, is_cause=True)
     for cause in causes:
         _begin(drafts, cause)
     return len(drafts) - 1
 
 
-def _name(draft: _Draft, line: str) -> None:
+def _name(draft: _Draft, line: str, *, is_cause: bool = False) -> None:
+    """Tell the exception's name from its text; what is said to be a cause need not be called an exception."""
     head = _HEAD.fullmatch(line.strip())
-    if head is not None and _EXCEPTION.search(head[1]):
+    if head is not None and (is_cause or _EXCEPTION.search(head[1])):
         draft.kind = head[1]
         line = head[2] or ""
     if line:

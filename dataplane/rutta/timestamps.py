@@ -22,6 +22,8 @@ from typing import Final
 from rutta.event import NO_TIME
 from rutta.values import Mismatch, expected
 
+NANOSECONDS: Final = 10**17  # a number of at least this size is nanoseconds
+
 _SECOND: Final = 10**9
 _LIMIT: Final = 2**63
 _DIGITS: Final = re.compile(r"[+-]?[0-9]{1,40}")
@@ -60,7 +62,7 @@ def _scale(value: float) -> int:
         return _SECOND
     if size < 10**14:
         return 10**6
-    return 1000 if size < 10**17 else 1
+    return 1000 if size < NANOSECONDS else 1
 
 
 def _from_float(value: float) -> int:

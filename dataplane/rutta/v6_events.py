@@ -13,10 +13,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from rutta.columns import whole
 from rutta.event import DEBUG, NO_ID, NO_TIME, Event
 from rutta.json_text import MAX_DEPTH, REFUSED
+from rutta.timestamps import NANOSECONDS
 from rutta.values import LEVELS, Mismatch, event_id, unwrap_all
 
 Level = Literal["verbose", "debug", "info", "warn", "error", "fatal", 1, 2, 3, 4, 5, 6]
-Nanoseconds = Annotated[int, Meta(ge=10**17, le=2**63 - 1)]  # what ``timestamps`` takes for nanoseconds
+Nanoseconds = Annotated[int, Meta(ge=NANOSECONDS, le=2**63 - 1)]
 
 
 class _Common(Struct, rename="camel", forbid_unknown_fields=True, gc=False):

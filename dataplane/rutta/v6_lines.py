@@ -18,7 +18,7 @@ from rutta.event import DEBUG, LEVEL_WORDS
 from rutta.json_text import REFUSED
 from rutta.message import Batch
 from rutta.mixed import MixedRows, apart
-from rutta.render import Wire, wire
+from rutta.render import Wire, moment, wire
 from rutta.rows import JsonRows, PlainRows, join_lines, split_lines
 from rutta.v6_events import Level, Nanoseconds
 from rutta.values import Mismatch, event_id
@@ -63,7 +63,7 @@ def encode(batch: Batch) -> bytes:
 
 def _of_texts(batch: Batch, rows: PlainRows) -> list[Wire]:
     name, received, context = namer(batch), batch.received, batch.context or {}
-    times = batch.times or [received] * len(rows)
+    times = [moment(time) for time in batch.times] if batch.times else [received] * len(rows)
     return [
         Wire("event", _base64(name(row)), UNSET, "", "debug", received, time, context, event=text)
         for row, (time, text) in enumerate(zip(times, rows.texts(), strict=True))
@@ -112,7 +112,7 @@ def _set_rest(batch: Batch, found: list[Any]) -> None:
         if line.received is UNSET:
             line.received = received
         if line.timestamp is UNSET:
-            line.timestamp = received if times is None else times[row]
+            line.timestamp = received if times is None else moment(times[row])
         if context:
             line.context = _merged(context, line.context)
 

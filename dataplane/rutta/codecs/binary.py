@@ -18,6 +18,7 @@ from rutta.event import Event
 from rutta.message import Batch, Block, Columns, Failure
 from rutta.render import VERSION
 from rutta.rows import EventRows
+from rutta.values import unwrap
 
 MAX_ITEMS: Final = 65_536  # of one array or map: a header claims what it likes, and room is made for it at once
 EXPECTED: Final = (
@@ -88,9 +89,18 @@ def _plain(one: Any) -> Any:
     if not (isinstance(one, list) and len(one) == 2 and isinstance(one[1], dict)):
         return one
     try:
-        return [one[0], json_text.value(_as_json(one[1]))]
+        text = _as_json(one[1])
+        source = json_text.value(text)
+        return [one[0], _whole_numbers(source) if b'"bigint"' in text else source]
     except (TypeError, ValueError, RecursionError) as exc:
         return DecodeError(f"the event has no JSON form: {exc}", word="codec")
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Take back the whole numbers that msgpack has no room for, wherever ``render.to_msgpack`` found them."""
+    if isinstance(value, dict):
+        return unwrap({key: _whole_numbers(one) for key, one in value.items()})
+    return [_whole_numbers(one) for one in value] if isinstance(value, list) else value
 
 
 def _refuse_extension(code: int, data: bytes) -> Any:

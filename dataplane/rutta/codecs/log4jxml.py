@@ -21,9 +21,11 @@ MAX_FAILURES: Final = 20
 
 _OPEN: Final = f'<log4j:events xmlns:log4j="{NAMESPACE}">'
 _CLOSE: Final = "</log4j:events>"
-_DECLARATION: Final = re.compile(r"\s*<\?xml\b[^>]*\?>")
-_PIECE: Final = re.compile(r".*?</(?:[\w.-]+:)?event\s*>|.+", re.DOTALL)
-_START: Final = re.compile(r"\s*<(?:[\w.-]+:)?event[\s>/]")
+_DECLARATION: Final = re.compile(r"\A\s*<\?xml\b[^>]*\?>")
+# What may end or begin an element; in CDATA and comments nothing does. Read once from left to right: no input is slow.
+_TOKEN: Final = re.compile(
+    r"<!\[CDATA\[(?:.*?\]\]>|.*)|<!--(?:.*?-->|.*)|</(?:[\w.-]+:)?event\s*>|<(?:[\w.-]+:)?event(?=[\s>/])", re.DOTALL
+)
 # What XML 1.0 has no way to write (https://www.w3.org/TR/xml/#charsets); terminals' colours come in log messages.
 _ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
@@ -36,7 +38,7 @@ class Log4jXmlCodec:
     def decode(self, block: Block, columns: Columns) -> Batch:
         """Decode a block: all at once; element by element if that fails."""
         text = block.data.decode(errors="replace").removeprefix("\ufeff")
-        text = _ILLEGAL.sub("\ufffd", _DECLARATION.sub("", text))
+        text = _ILLEGAL.sub("\ufffd", text)
         try:
             return Batch.of(block, EventRows(_parse(text)))
         except DecodeError:
@@ -44,7 +46,7 @@ class Log4jXmlCodec:
 
 
 def _one_by_one(block: Block, text: str) -> Batch:
-    """Take the good elements of a block. An end tag inside of CDATA ends no element: pieces are put together."""
+    """Take the good elements of a block. An end tag inside of CDATA ends no element."""
     events: list[Event] = []
     numbers: list[int] = []
     failures: list[Failure] = []
@@ -62,24 +64,32 @@ def _one_by_one(block: Block, text: str) -> Batch:
 
 
 def _elements(text: str) -> Iterator[Event | DecodeError]:
-    held = ""
-    problem: DecodeError | None = None
-    for piece in _PIECE.findall(text):
-        if problem is not None and _START.match(piece):
-            yield problem
-            held, problem = "", None
-        held += piece
+    for piece in _pieces(text):
         try:
-            yield from _parse(held)
-            held, problem = "", None
+            yield from _parse(piece)
         except DecodeError as exc:
-            problem = exc
-    if problem is not None and held.strip():
-        yield problem
+            yield exc
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut after each end tag of an event, and before a start tag inside of an event that was never ended."""
+    start, is_inside = 0, False
+    for token in _TOKEN.finditer(text):
+        if token[0].startswith("</"):
+            yield text[start : token.end()]
+            start, is_inside = token.end(), False
+        elif not token[0].startswith("<!"):
+            if is_inside:
+                yield text[start : token.start()]
+                start = token.start()
+            is_inside = True
+    if text[start:].strip() or not start:
+        yield text[start:]
 
 
 def _parse(text: str) -> list[Event]:
     """Parse a run of elements; ``DecodeError`` if it is anything else."""
+    text = _DECLARATION.sub("", text)
     if not text.strip():
         raise DecodeError("the input is empty", word="empty")
     reader = _Reader()
@@ -88,6 +98,8 @@ def _parse(text: str) -> list[Event]:
             reader.parser.Parse(part, part is _CLOSE)
     except expat.ExpatError as exc:
         raise DecodeError(f"not log4j XML: {expat.ErrorString(exc.code)} (line {exc.lineno})") from exc
+    if not reader.events:
+        raise DecodeError("not log4j XML: there is no element log4j:event")
     return reader.events
 
 
