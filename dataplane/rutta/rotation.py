@@ -66,6 +66,7 @@ class Naming:
         self._stem, self._suffix = os.path.splitext(self._name)
         if "{" in self._suffix:
             self._stem, self._suffix = self._name, ""
+        self._last = ("", 0)
         self.is_dated = "{date}" in self._name or "{hour}" in self._name
         closed = f"{_pattern(self._stem)}(\\.\\d{{8}}T\\d{{6}}Z(_\\d+)?)?{re.escape(self._suffix)}"
         self._closed = re.compile(f"({closed})(\\.gz|\\.zst)?")
@@ -79,10 +80,11 @@ class Naming:
         """A free name for the file that is closed at ``now`` to make place for the next of the same name."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         stem = f"{_fill(self._stem, now)}.{stamp}"
-        number = 0
+        number = self._last[1] + 1 if self._last[0] == stem else 0  # never a name again: they sort by time
         while True:
             path = self.folder / f"{stem}{f'_{number:04d}' if number else ''}{self._suffix}"
             if not any(path.with_name(path.name + suffix).exists() for suffix in _SUFFIX.values()):
+                self._last = (stem, number)
                 return path
             number += 1
 

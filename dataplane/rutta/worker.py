@@ -57,6 +57,7 @@ class Worker:
         self._name = name
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self.stopping = threading.Event()
         self.has_ended = False
 
@@ -74,9 +75,10 @@ class Worker:
         if self.has_ended:
             raise RuntimeError(f"the worker {self._name} has ended")
         self._jobs.put(job)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
-            self._thread.start()
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
+                self._thread.start()
 
     def stop(self) -> None:
         """End the thread after the jobs it was given; those that look at ``stopping`` end early. Does not wait."""

@@ -40,6 +40,8 @@ def test_a_closed_name_is_never_one_that_is_taken(tmp_path: Path) -> None:
     assert first.name == "app.20241122T182640Z.log"
     (tmp_path / "app.20241122T182640Z.log.gz").touch()
     assert naming.closed_path(NOW).name == "app.20241122T182640Z_0001.log"
+    (tmp_path / "app.20241122T182640Z.log.gz").unlink()
+    assert naming.closed_path(NOW).name == "app.20241122T182640Z_0002.log", "names sort by time"
 
 
 def test_only_our_own_closed_files_are_found_newest_first(tmp_path: Path) -> None:
