@@ -16,7 +16,7 @@ import yaml
 from rutta_operator.problems import Finding, Path, Problem
 
 STDIN: Final = "<stdin>"
-_MOST_NODES: Final = 500_000  # aliases of aliases grow without bound ("billion laughs"); no topology comes near
+_MOST_NODES: Final = 250_000  # aliases of aliases grow without bound ("billion laughs"); no topology comes near
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

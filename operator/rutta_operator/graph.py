@@ -188,10 +188,14 @@ def _unfit(edge: Edge, known: Mapping[Key, Node]) -> _Fault | None:
 
 def _cycles(edges: set[Edge]) -> dict[Edge, _Fault]:
     """Find every edge that lies on a cycle."""
-    return {
-        Edge(*edge): ("CycleDetected", f"events would run in a circle: {' → '.join(key.short for key in path)}")
-        for edge, path in cycles.find(edges).items()
-    }
+    texts: dict[int, str] = {}  # in a large component all edges share one path
+    found: dict[Edge, _Fault] = {}
+    paths = cycles.find(edges)
+    for edge, path in paths.items():
+        if id(path) not in texts:
+            texts[id(path)] = f"events would run in a circle: {' → '.join(key.short for key in path)}"
+        found[Edge(*edge)] = "CycleDetected", texts[id(path)]
+    return found
 
 
 def _hops(edges: set[Edge]) -> tuple[dict[Key, int], dict[Edge, _Fault]]:

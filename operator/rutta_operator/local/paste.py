@@ -36,7 +36,7 @@ def _line(component: str, settings: Mapping[str, Any], address: str) -> str:
     if component == "file":
         path = _first_path(settings)
         return f"echo {shlex.quote(_PLAIN)} >> {shlex.quote(path)}" if path else ""
-    if not text or settings.get("tls") or not address:
+    if not text or not address or settings.get("tls") or settings.get("auth"):
         return ""
     if component == "http":
         return f"curl -d {shlex.quote(text)} http://{address}{settings.get('path', _default_path())}"
