@@ -17,7 +17,6 @@ from rutta.link import discovery, wire
 HIGH_WATER_MARK: Final = 10_000  # messages for one peer
 LARGEST: Final = 64 * 2**20  # bytes of a frame
 HEARTBEAT: Final = 5.0  # seconds
-CONTROL: Final = "inproc://rutta.proxy"
 
 
 async def forward(
@@ -35,8 +34,8 @@ async def forward(
         await _bind(back, xpub_bind)
         _dial(front, xsub_dial)
         control, order = _open(zmq.PAIR, sockets), _open(zmq.PAIR, sockets)
-        control.bind(CONTROL)
-        order.connect(CONTROL)
+        control.bind(f"inproc://rutta.proxy.{id(control)}")
+        order.connect(f"inproc://rutta.proxy.{id(control)}")
         await _pass(front, back, control, order, stop)
     finally:
         for socket in sockets:
