@@ -240,7 +240,7 @@ def test_no_wired_way_passes_more_proxies_than_the_limit(steps, chance):
     graph = resolve(nodes, {})
     memo = {}
     assert max(passed(graph.edges, node.key, memo) for node in nodes) <= HOP_LIMIT
-    assert {one: number for one, number in graph.hops.items()} == {one: memo[one] for one in graph.hops}
+    assert dict(graph.hops) == {one: memo[one] for one in graph.hops}
 
 
 @settings(max_examples=200, deadline=None)

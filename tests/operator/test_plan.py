@@ -67,7 +67,8 @@ def test_secrets_become_files_wherever_they_stand():
             targets="\n"
             "  - {name: db, influxdb: {endpoint: x, password: {secretKeyRef: {name: influx, key: p}}}, "
             "buffer: {maxBytes: 1Mi}}\n"
-            "  - {name: h, http: {endpoint: x, tls: {caSecretName: ca}, headers: {A: b, C: {secretKeyRef: {name: c, key: d}}}}}\n"
+            "  - {name: h, http: {endpoint: x, tls: {caSecretName: ca}, "
+            "headers: {A: b, C: {secretKeyRef: {name: c, key: d}}}}}\n"
             "  - {name: u, uriFrom: {secretKeyRef: {name: uris, key: console}}, retry: {budget: 1m}}\n"
             "  - {name: v, uri: 'console://.'}",
         )
@@ -83,7 +84,8 @@ def test_secrets_become_files_wherever_they_stand():
         "auth": {"bearer": [{"file": f"{home}/tokens/one"}]},
     }
     assert got.config["targets"] == [
-        {"name": "db", "influxdb": {"endpoint": "x", "password": {"file": f"{home}/influx/p"}}, "buffer": {"maxBytes": "1Mi"}},
+        {"name": "db", "influxdb": {"endpoint": "x", "password": {"file": f"{home}/influx/p"}},
+         "buffer": {"maxBytes": "1Mi"}},
         {"name": "h", "http": {"endpoint": "x", "tls": {"caFile": f"{home}/ca/ca.crt"},
                                "headers": {"A": "b", "C": {"file": f"{home}/c/d"}}}},
         {"name": "u", "uri": {"file": f"{home}/uris/console"}, "retry": {"budget": "1m"}},

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - messages stand whole beside what causes them
 """Documents → a topology: everything that is wrong with them, with its place."""
 
 import base64
