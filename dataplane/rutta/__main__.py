@@ -47,7 +47,7 @@ def _completion(options: Mapping[str, Any]) -> int:
 def _schema(options: Mapping[str, Any]) -> int:
     from rutta.config_schema import text
 
-    print(text())
+    print(text(), end="")
     return cli.OK
 
 

@@ -36,7 +36,7 @@ def document() -> dict[str, Any]:
 
 def text() -> str:
     """Return the schema as JSON, the same bytes for the same components."""
-    return json.dumps(document(), indent=1, ensure_ascii=False)
+    return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
 def inlined(kind: type[Any]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _inline(value: Any, definitions: Mapping[str, Any]) -> Any:
             merged.pop("title", None)
             return merged
         return {key: _inline(one, definitions) for key, one in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):  # defaults are what JSON has
         return [_inline(one, definitions) for one in value]
     return value
 

@@ -1,8 +1,8 @@
 """HTTP for targets: one pooled client, and the meaning of a status for a batch.
 
 Rules: 2xx is delivered. 408, 425, 429, 5xx, no answer at all, and what an operator can mend without touching the events
-(401, 403, 407, a redirect) are ``Retry``, after ``Retry-After`` when that is given. 413 is ``TooLarge``. Any other 4xx
-is ``Reject``. Secrets are read anew for each request, so a rotated one is taken, and never stand in a message.
+(401, 403, 404, 405, 407, 410, a redirect) are ``Retry``, after ``Retry-After`` when that is given. 413 is ``TooLarge``.
+Any other 4xx is ``Reject``. Secrets are read anew for each request, so a rotated one is taken, and never stand in a message.
 """
 
 import asyncio
@@ -165,6 +165,8 @@ class Client:
             raise TooLarge(message)
         if answer.status in (401, 403, 407):
             raise Retry(f"{message[:-1]}; check the credentials, they are read anew for each try.")
+        if answer.status in (404, 405, 410):  # the place is wrong, or not there yet: the events are not
+            raise Retry(f"{message[:-1]}; correct the endpoint, or wait until it is there.")
         if 300 <= answer.status < 400:
             raise Retry(f"{message[:-1]}; set the endpoint to {self.hide(answer.headers.get('Location', 'its goal'))}.")
         if answer.status >= 500 or answer.status in _TRY_AGAIN:
