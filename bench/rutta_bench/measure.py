@@ -17,7 +17,7 @@ _POLL: Final = 0.05
 _QUIET: Final = 0.4  # seconds of (nearly) no CPU time after which a program is taken to have done its work
 _IDLING: Final = 0.03  # CPU-seconds within _QUIET that are still idling: some peers poll
 _COUNTING: Final = 3.0  # seconds that a program's own counters may lag (rsyslog writes them once a second)
-_LONGEST: Final = 60.0  # seconds to work off what is in the kernel's buffers
+_LONGEST: Final = 120.0  # seconds to work off what is in the kernel's buffers and the program's own
 
 
 class Settled(NamedTuple):
@@ -31,7 +31,7 @@ def run(peer: Peer, job: Job, load: Load | None, seconds: float, folder: Path) -
     """Measure once. Without a load it idles. ``Missing`` when the program is not there or cannot do it."""
     started = peer.start(job, folder)
     try:
-        before = settle(lambda: processes.cpu(started.processes), 10).cpu
+        before = settle(lambda: _cpu(started), 10).cpu
         sample = _idle(started, seconds) if load is None else _loaded(started, load, seconds, before)
     finally:
         processes.stop([*started.processes, *started.beside])
@@ -39,10 +39,14 @@ def run(peer: Peer, job: Job, load: Load | None, seconds: float, folder: Path) -
 
 
 def _idle(started: Started, seconds: float) -> Sample:
-    before, began = processes.cpu(started.processes), time.perf_counter()
+    before, began = _cpu(started), time.perf_counter()
     time.sleep(seconds)
     wall = time.perf_counter() - began
-    return _sample(started, 0, 0, processes.cpu(started.processes) - before, wall, 0.0)
+    return _sample(started, 0, 0, _cpu(started) - before, wall, 0.0)
+
+
+def _cpu(started: Started) -> float:
+    return processes.cpu(started.processes, children_only=bool(started.spinning))
 
 
 def _loaded(started: Started, load: Load, seconds: float, before: float) -> Sample:
@@ -64,7 +68,7 @@ def _loaded(started: Started, load: Load, seconds: float, before: float) -> Samp
     if not said:
         raise Missing("the sender lost its connection to it")
     report = msgspec.json.decode(said, type=sender.Report)
-    settled = settle(lambda: processes.cpu(started.processes), _LONGEST)
+    settled = settle(lambda: _cpu(started), _LONGEST)
     delivered = _count(started, report.sent)
     return _sample(
         started, report.sent, delivered, settled.cpu - before, settled.at - began, report.cpu / report.seconds

@@ -45,6 +45,8 @@ class Started(NamedTuple):
     commands: Sequence[str]
     beside: Sequence[subprocess.Popen[bytes]] = ()
     """Processes that it needs and that are not measured (a server that takes its requests)."""
+    spinning: str = ""
+    """Why the CPU time of the processes themselves is left out, and only that of their children is counted."""
 
 
 class Peer(Protocol):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rutta_bench.model import Missing
 
+_PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _BOUND = {"tcp": "0A", "udp": "07"}  # /proc/net: LISTEN, and a datagram socket that is bound
 
@@ -64,7 +65,7 @@ def wait_for_port(
         time.sleep(0.02)
 
 
-def is_bound(port: int, kind: str, proc: Path = Path("/proc/net")) -> bool:
+def is_bound(port: int, kind: str, proc: Path = _PROC / "net") -> bool:
     """Tell from the kernel's tables whether a socket listens, without a connection that the peer would see."""
     wanted = f":{port:04X}"
     for table in (kind, kind + "6"):
@@ -81,7 +82,7 @@ def _last_line(log: Path) -> str:
     return lines[-1][:300] if lines else "it said nothing"
 
 
-def tree(pid: int, proc: Path = Path("/proc")) -> Iterator[int]:
+def tree(pid: int, proc: Path = _PROC) -> Iterator[int]:
     """Yield a process and all that it started and that still lives."""
     yield pid
     for task in sorted((proc / str(pid) / "task").glob("*/children")):
@@ -90,9 +91,11 @@ def tree(pid: int, proc: Path = Path("/proc")) -> Iterator[int]:
                 yield from tree(int(child), proc)
 
 
-def cpu(processes: Sequence[subprocess.Popen[bytes]], proc: Path = Path("/proc")) -> float:
+def cpu(processes: Sequence[subprocess.Popen[bytes]], *, children_only: bool = False, proc: Path = _PROC) -> float:
     """Return the CPU-seconds of the processes, all their threads, and their children, living and gone."""
-    return sum(_cpu(pid, proc) for process in processes for pid in tree(process.pid, proc))
+    skipped = {process.pid for process in processes} if children_only else set()
+    pids = [pid for process in processes for pid in tree(process.pid, proc) if pid not in skipped]
+    return sum(_cpu(pid, proc) for pid in pids)
 
 
 def _cpu(pid: int, proc: Path) -> float:
@@ -105,7 +108,7 @@ def _cpu(pid: int, proc: Path) -> float:
     return sum(map(int, fields[11:15])) / _TICKS
 
 
-def memory(processes: Sequence[subprocess.Popen[bytes]], key: str, proc: Path = Path("/proc")) -> int:
+def memory(processes: Sequence[subprocess.Popen[bytes]], key: str, proc: Path = _PROC) -> int:
     """Return the bytes of ``VmRSS`` (now) or ``VmHWM`` (highest so far), summed over processes and children."""
     total = 0
     for process in processes:

@@ -60,7 +60,7 @@ def remarks(line: Line) -> list[str]:
     """Say what a reader must know of a line: losses, a sender that was at its limit."""
     if not line.rounds:
         return []
-    said = [lost] if (lost := results.losses(line)) else []
+    said = [one for one in (results.losses(line), line.remark, line.note) if one]
     busy = max(sample.sender_busy for sample in line.rounds)
     if busy > 0.95 and results.typical(line).core < 90:
         said.append(f"the sender used {100 * busy:.0f} % of a core: more may be possible")

@@ -19,6 +19,8 @@ class Line(Struct, frozen=True, kw_only=True):
     rounds: tuple[Sample, ...] = ()
     note: str = ""
     does_less: bool = False
+    remark: str = ""
+    """What a reader must know of how it was measured."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -55,10 +57,10 @@ def typical(line: Line) -> Sample:
 
 def ratio(row: Row, ours: Line, theirs: Line) -> float:
     """Return how many times better the first is; 0 when it cannot be said."""
+    if row.measure == "share":
+        return _cost(theirs) / _cost(ours) if ours.rounds and theirs.rounds else 0.0
     first, second = median(row, ours), median(row, theirs)
-    if not first or not second:
-        return 0.0
-    return first / second if row.measure == "throughput" else second / first
+    return first / second if second else 0.0
 
 
 def verdicts(outcome: Outcome, others: Sequence[Outcome] = ()) -> list[str]:

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from rutta_bench import measure, results
 from rutta_bench.model import Missing, Peer, Sample
 from rutta_bench.results import Line, Outcome
@@ -61,18 +63,18 @@ def _row(
 
 
 def _once(line: Line, row: Row, entry: Entry, peer: Peer, seconds: float, folder: Path | None) -> Line:
-    """Add a round to a line; a program that cannot do it gets a note instead."""
+    """Add a round to a line; a program that cannot do it (any more) gets a note, and no further round."""
     place = Path(tempfile.mkdtemp(prefix="rutta-bench-", dir=folder))
     try:
         sample, started = measure.run(peer, entry.job, row.load, seconds, place)
     except Missing as exc:
         say(f"    {entry.label}: {exc}")
-        return Line(label=line.label, note=str(exc), does_less=line.does_less)
+        return msgspec.structs.replace(line, note=str(exc))
     finally:
         shutil.rmtree(place, ignore_errors=True)
     say(f"    {entry.label}: {_shown(row, sample)}")
     commands = tuple(command.replace(str(place), "DIR") for command in started.commands)
-    return Line(label=line.label, commands=commands, rounds=(*line.rounds, sample), does_less=line.does_less)
+    return msgspec.structs.replace(line, commands=commands, rounds=(*line.rounds, sample), remark=started.spinning)
 
 
 def _shown(row: Row, sample: Sample) -> str:

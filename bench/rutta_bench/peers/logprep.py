@@ -28,6 +28,8 @@ output:
   out: {{type: jsonl_output, output_file: {path}}}
 """
 
+_SPINNING = "its manager process loops without a pause and uses a core by itself: that is left out, its children count"
+
 
 def make(cache: Path, *, offline: bool) -> "Logprep":
     """Build it; the environment is made when its version is asked for."""
@@ -90,9 +92,8 @@ class Logprep:
         except Missing:
             processes.stop([process])
             raise
-        return Started(
-            [process], port, lambda: _stored(metrics), ["logprep run CONFIG: http_input (jsonl) → jsonl_output"]
-        )
+        command = "logprep run CONFIG: http_input (jsonl) → jsonl_output"
+        return Started([process], port, lambda: _stored(metrics), [command], spinning=_SPINNING)
 
 
 def _stored(port: int) -> int:
