@@ -17,6 +17,7 @@ from rutta_operator.local.screen import Screen
 PAUSE: Final = 1.0  # seconds before the first new start
 _LONGEST_PAUSE: Final = 30.0
 _SOUND: Final = 60.0  # seconds of life after which a death counts as the first again
+_PATIENCE: Final = 3.0  # seconds of stopping after which a user is told what is waited for
 _GRACE: Final = 10.0  # seconds beyond a process's own time to stop before it is killed
 
 
@@ -89,15 +90,23 @@ class Seat:
         runs = child.runs
         before = await child.status() if runs else None
         child.send(signal.SIGTERM)
+        waiting = asyncio.get_running_loop().call_later(_PATIENCE, self._say_waiting)
         try:
             await asyncio.wait_for(child.wait(), self.launch.grace + _GRACE)
         except TimeoutError:
             self._screen.say(f"{self.label} did not stop in {self.launch.grace + _GRACE:g} s and is killed.")
             self.kill()
             await child.wait()
+        finally:
+            waiting.cancel()
         if runs and child.counts is None:
             self.counts = self.counts.plus(before or Counts())  # what it knew just before
             self.uncounted += before is None
+
+    def _say_waiting(self) -> None:
+        if not self.killed:
+            text = f"{self.label} still has something to deliver; it may take {self.launch.grace:g} s. Ctrl-C kills."
+            self._screen.say(text)
 
     def kill(self) -> None:
         """End the process at once."""
