@@ -2,7 +2,7 @@
 
 Rules: 2xx is delivered. 408, 425, 429, 5xx, no answer at all, and what an operator can mend without touching the events
 (401, 403, 404, 405, 407, 410, a redirect) are ``Retry``, after ``Retry-After`` when that is given. 413 is ``TooLarge``.
-Any other 4xx is ``Reject``. Secrets are read anew for each request, so a rotated one is taken, and never stand in a message.
+Any other 4xx is ``Reject``. Secrets are read anew for each request: a rotated one is taken, and none stands in a message.
 """
 
 import asyncio

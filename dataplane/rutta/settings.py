@@ -156,7 +156,8 @@ def dec_hook(kind: type, value: object) -> object:
 def enc_hook(value: object) -> object:
     """Let msgspec write our types (a secret is never written)."""
     if isinstance(value, Duration):
-        return f"{float(value):g}s"
+        number, unit = (value, "s") if value >= 1 or not value else (value * 1000, "ms")
+        return f"{number:.6f}".rstrip("0").rstrip(".") + unit
     if isinstance(value, Size):
         return int(value)
     if isinstance(value, Secret):
@@ -265,11 +266,13 @@ def problems(value: object, kind: Any, *, path: str, strict: bool = True) -> lis
         return _struct_problems(value, bare, path=path, strict=strict)
     if get_origin(bare) in (list, tuple, Sequence) and isinstance(value, list):
         item = get_args(bare)[0]
-        return [
+        wrong = [
             found
             for index, one in enumerate(value)
             for found in problems(one, item, path=f"{path}[{index}]", strict=strict)
         ]
+        if wrong:
+            return wrong
     try:
         msgspec.convert(value, kind, strict=strict, dec_hook=dec_hook)
     except msgspec.ValidationError as exc:
