@@ -21,7 +21,7 @@ from rutta.link.receiver import BalanceReceiver
 from rutta.listeners import Intake
 from rutta.settings import Duration, Size, default
 
-EXAMPLE: Final[Mapping[str, Any]] = {}
+EXAMPLE: Final[Mapping[str, Any]] = {"bind": "127.0.0.1:0"}
 CONTROL: Final = 64  # messages that are no blocks and may wait to be read, too
 
 

@@ -16,7 +16,7 @@ from rutta.link.foreign import ForeignReader
 from rutta.listeners import Intake
 from rutta.settings import Duration, Size, default
 
-EXAMPLE: Final[Mapping[str, Any]] = {}
+EXAMPLE: Final[Mapping[str, Any]] = {"bind": "127.0.0.1:0"}
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
