@@ -8,6 +8,7 @@ context, fields (without those that the text shows; blanks skipped), gauges, lab
 white space is quoted; quotes, newlines and tabs are escaped, other control characters left out.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -40,6 +41,8 @@ def line(event: Event) -> str:
 
 def quoted(text: str) -> str:
     """Escape a value, and quote it if it has white space in it."""
+    if text.isalnum():
+        return text
     bare = _SPECIAL.sub(lambda match: _ESCAPED.get(match[0], ""), text)
     return f'"{bare}"' if _SPACE.search(text) else bare
 
@@ -79,6 +82,8 @@ def shown_as(value: Any) -> str:
         return value
     if value is None:
         return ""
+    if type(value) is int:
+        return str(value) if -(10**18) < value < 10**18 else msgspec.json.encode(value).decode()
     if isinstance(value, dict) and value.get("type") == "fraction" and isinstance(value.get("value"), list):
         return "/".join(map(str, value["value"]))
     return msgspec.json.encode(value).decode()
@@ -106,6 +111,7 @@ def _pairs(event: Event, text: str, shown: frozenset[str]) -> Pairs:
         yield from _error("error", event.error)
 
 
+@functools.lru_cache(maxsize=4096)
 def _key(key: str) -> str:
     return _NO_KEY.sub("_", key)
 

@@ -12,12 +12,17 @@ from typing import Any, Final
 from rutta.event import Error, Frame, StackTrace
 from rutta.values import Mismatch, array, expected, mapping, text
 
-_FRAME: Final = re.compile(r"\s*(?:at|vid|bei|à|в) (.+?)\s*")
+_FRAME: Final = re.compile(r"\s*(?:at|vid|bei|à|в) (.+)")
+# Traces come from strangers: what follows bounds the work that a text can make, and the depth of what is made of it.
+_MAX_LINES: Final = 1000
+_MAX_LINE: Final = 1000
+_MAX_CAUSES: Final = 50
+
 _NET_PLACE: Final = re.compile(r"(.+?) in (.+?):(?:line |rad |Zeile )?(\d+)")
 _JAVA_PLACE: Final = re.compile(r"(.+?\))?\s*(.*?)\(([^():]+\.\w+):(\d+)\)(?:\s*~?\[(.+?)\])?")
 _NAME: Final = r"[A-Za-z_$][\w$]*(?:[.+`][\w$]+)*"
 _HEAD: Final = re.compile(rf"(?:Exception in thread \".*?\" )?({_NAME})(?:\s*\(0x[0-9A-Fa-f]+\))?(?::\s?(.*))?")
-_EXCEPTION: Final = re.compile(r"(?:Exception|Error|Throwable|Failure|Fault)\w*$")
+_EXCEPTIONS: Final = ("Exception", "Error", "Throwable", "Failure", "Fault")
 _CAUSE: Final = re.compile(r"\s*(?:Caused by: |---> (?:\(Inner Exception #\d+\) )?)(.+)")
 _END: Final = re.compile(r"\s*--- (?:End of|Slut på) .*---\s*")
 _MORE: Final = re.compile(r"\s*\.\.\. (\d+) (?:more|common frames omitted)\s*")
@@ -44,57 +49,64 @@ def parse(trace: str) -> Error:
     """Read a printed stack trace; a text that is none is an error whose message it is."""
     drafts = [_Draft()]
     open_at = 0  # the draft that frames belong to; .NET goes back out of an inner one
-    for index, line in enumerate(trace.splitlines()):
-        if _END.fullmatch(line):
+    lines = trace.splitlines()
+    for index, line in enumerate(lines[:_MAX_LINES]):
+        if len(line) > _MAX_LINE:
+            drafts[open_at].lines.append(line)
+        elif _END.fullmatch(line):
             open_at = max(0, open_at - 1)
-        elif cause := _CAUSE.fullmatch(line):
+        elif (cause := _CAUSE.fullmatch(line)) and len(drafts) < _MAX_CAUSES:
             open_at = _begin(drafts, cause[1])
         elif index == 0 or (open_at == 0 and not drafts[0].kind and _is_head(line)):
             _first(drafts, line)
             open_at = len(drafts) - 1
         else:
             _more(drafts[open_at], line)
-    error: Error | None = None
-    for draft in reversed(drafts):
-        error = draft.finish(error)
-    return error or Error()
+    drafts[0].lines += lines[_MAX_LINES:]
+    error = Error()
+    for index, draft in enumerate(reversed(drafts)):
+        error = draft.finish(error if index else None)
+    return error
 
 
 def looks_like(trace: str) -> bool:
-    """Tell whether a text is a printed stack trace: it has a frame, or begins with an exception's name and text."""
-    first, *rest = trace.splitlines() or [""]
-    return any(_FRAME.fullmatch(line) for line in rest) or (_is_head(first) and bool(_HEAD.fullmatch(first)))
+    """Tell whether a text is a printed stack trace: it has a frame, or begins with an exception's name."""
+    first, *rest = trace.splitlines()[:_MAX_LINES] or [""]
+    return _is_head(first) or any(len(line) <= _MAX_LINE and _FRAME.fullmatch(line) for line in rest)
 
 
 def _is_head(line: str) -> bool:
-    head = _HEAD.fullmatch(line.strip())
-    return head is not None and _EXCEPTION.search(head[1]) is not None
+    head = _HEAD.fullmatch(line.strip()) if len(line) <= _MAX_LINE else None
+    return head is not None and _is_exception(head[1])
+
+
+def _is_exception(name: str) -> bool:
+    return any(word in re.split(r"[.+$`]", name)[-1] for word in _EXCEPTIONS)
 
 
 def _first(drafts: list[_Draft], line: str) -> None:
     """Read a first line; .NET may print the whole chain of causes on it: ``A: x ---> B: y``."""
-    outer, *causes = line.split(" ---> ")
     if _FRAME.fullmatch(line):
         drafts[-1].frames.append(_frame(line))
         return
+    outer, *causes = line.split(" ---> ", _MAX_CAUSES - len(drafts))
     _name(drafts[-1], outer)
     for cause in causes:
         _begin(drafts, cause)
 
 
 def _begin(drafts: list[_Draft], line: str) -> int:
-    outer, *causes = line.split(" ---> ")
-    drafts.append(_Draft())
-    _name(drafts[-1], outer, is_cause=True)
-    for cause in causes:
-        _begin(drafts, cause)
+    """Begin the error that a line names, and those that it says caused this."""
+    for cause in line.split(" ---> ", max(0, _MAX_CAUSES - len(drafts) - 1)):
+        drafts.append(_Draft())
+        _name(drafts[-1], cause, is_cause=True)
     return len(drafts) - 1
 
 
 def _name(draft: _Draft, line: str, *, is_cause: bool = False) -> None:
     """Tell the exception's name from its text; what is said to be a cause need not be called an exception."""
     head = _HEAD.fullmatch(line.strip())
-    if head is not None and (is_cause or _EXCEPTION.search(head[1])):
+    if head is not None and (is_cause or _is_exception(head[1])):
         draft.kind = head[1]
         line = head[2] or ""
     if line:
@@ -112,7 +124,7 @@ def _more(draft: _Draft, line: str) -> None:
 
 def _frame(line: str) -> Frame:
     found = _FRAME.fullmatch(line)
-    site = found[1] if found else line.strip()
+    site = (found[1] if found else line).strip()
     if place := _NET_PLACE.fullmatch(site):
         return Frame(site=place[1], file=place[2], line_no=int(place[3][:9]))
     if place := _JAVA_PLACE.fullmatch(site):

@@ -12,13 +12,13 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from rutta.columns import or_none, whole
+from rutta.columns import CHUNK, or_none, whole
 from rutta.complete import completer, namer
-from rutta.event import DEBUG, LEVEL_WORDS
+from rutta.event import DEBUG, LEVEL_WORDS, NO_ID
 from rutta.json_text import REFUSED
 from rutta.message import Batch
 from rutta.mixed import MixedRows, apart
-from rutta.render import Wire, moment, wire
+from rutta.render import Wire, base64, moment, wire
 from rutta.rows import JsonRows, PlainRows, join_lines, split_lines
 from rutta.v6_events import Level, Nanoseconds
 from rutta.values import Mismatch, event_id
@@ -57,7 +57,7 @@ def encode(batch: Batch) -> bytes:
     if isinstance(rows, PlainRows):
         return _JSON.encode_lines(_of_texts(batch, rows))
     if isinstance(rows, JsonRows):
-        return _JSON.encode_lines(_of_lines(batch, rows))
+        return _of_lines(batch, rows)
     return _JSON.encode_lines(list(map(wire, map(completer(batch), range(len(rows)), rows.events()))))
 
 
@@ -65,28 +65,32 @@ def _of_texts(batch: Batch, rows: PlainRows) -> list[Wire]:
     name, received, context = namer(batch), batch.received, batch.context or {}
     times = [moment(time) for time in batch.times] if batch.times else [received] * len(rows)
     return [
-        Wire("event", _base64(name(row)), UNSET, "", "debug", received, time, context, event=text)
+        Wire("event", base64(name(row)), UNSET, "", "debug", received, time, context, event=text)
         for row, (time, text) in enumerate(zip(times, rows.texts(), strict=True))
     ]
 
 
-def _of_lines(batch: Batch, rows: JsonRows) -> list[Any]:
-    payload = rows.payload()
-    try:
-        found: list[Any] = list(map(_decode, io.BytesIO(payload)))
-    except REFUSED:
-        found = [or_none(_decode, line) for line in io.BytesIO(payload)]
-    _set_ids(batch, found)
-    _set_rest(batch, found)
-    if None in found:
-        complete, lines = completer(batch), rows.lines()
-        for row, line in enumerate(found):
-            if line is None:
-                found[row] = wire(complete(row, whole(lines[row])))
-    return found
+def _of_lines(batch: Batch, rows: JsonRows) -> bytes:
+    """Write lines, a few at a time: decoded and encoded while they are in the processor's cache."""
+    source, start, parts = io.BytesIO(rows.payload()), 0, []
+    complete = completer(batch)
+    while lines := source.readlines(CHUNK):
+        try:
+            found: list[Any] = list(map(_decode, lines))
+        except REFUSED:
+            found = [or_none(_decode, line) for line in lines]
+        _set_ids(batch, found, start)
+        _set_rest(batch, found, start)
+        if None in found:
+            for row, line in enumerate(found):
+                if line is None:
+                    found[row] = wire(complete(start + row, whole(lines[row])))
+        parts.append(_JSON.encode_lines(found))
+        start += len(lines)
+    return b"".join(parts)
 
 
-def _set_ids(batch: Batch, found: list[Any]) -> None:
+def _set_ids(batch: Batch, found: list[Any], start: int) -> None:
     """Write the ids in base64, derived where there are none; a line whose id is none becomes ``None``."""
     name = namer(batch)
     for row, line in enumerate(found):
@@ -94,32 +98,39 @@ def _set_ids(batch: Batch, found: list[Any]) -> None:
             continue
         text = line.id
         try:
-            line.id = _base64(event_id(text) or name(row)) if text else _base64(name(row))
+            if len(text) == 32 and len(id_ := bytes.fromhex(text)) == 16:  # the usual form
+                line.id = str(b2a_base64(id_ if any(id_) else name(start + row), newline=False), "ascii")
+                continue
+        except ValueError:
+            pass
+        try:
+            line.id = base64((event_id(text) if text else NO_ID) or name(start + row))
         except Mismatch:
             found[row] = None
 
 
-def _set_rest(batch: Batch, found: list[Any]) -> None:
+def _set_rest(batch: Batch, found: list[Any], start: int) -> None:
     """Complete the lines in place; one that has no object where the schema wants one becomes ``None``."""
     times, received, context = batch.times, batch.received, batch.context
     for row, line in enumerate(found):
         if line is None:
             continue
-        if bytes(line.context)[0] != _BRACE or bytes(line.fields)[0] != _BRACE or bytes(line.gauges) != b"{}":
+        own, fields, gauges = line.context, line.fields, line.gauges
+        if (
+            (fields is not _EMPTY and bytes(fields)[0] != _BRACE)
+            or (own is not _EMPTY and bytes(own)[0] != _BRACE)
+            or (gauges is not _EMPTY and bytes(gauges) != b"{}")
+        ):
             found[row] = None
             continue
         line.level = _WORDS[line.level]
         if line.received is UNSET:
             line.received = received
         if line.timestamp is UNSET:
-            line.timestamp = received if times is None else moment(times[row])
+            line.timestamp = received if times is None else moment(times[start + row])
         if context:
-            line.context = _merged(context, line.context)
+            line.context = _merged(context, own)
 
 
 def _merged(context: Mapping[str, Any], own: Any) -> Raw:
     return Raw(_JSON.encode({**context, **_every_key(own)}))
-
-
-def _base64(id_: bytes) -> str:
-    return b2a_base64(id_, newline=False).decode("ascii")

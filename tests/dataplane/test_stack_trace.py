@@ -89,6 +89,28 @@ def test_a_trace_of_frames_alone_has_frames_alone():
     )
 
 
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * MIB, "\n" * MIB, "   at " + "(" * MIB, "boom\n   at a" + " " * MIB + "b", "Error" * (MIB // 5), "a\n" * (MIB // 2),  # noqa: E501
+        "x\n   at A.B()\n" * (MIB // 14), "x ---> y" * (MIB // 8), "x: y\n" + "Caused by: z\n" * (MIB // 13), "A." * (MIB // 2),  # noqa: E501
+        "boom\n at " + "a) " * (MIB // 3), "boom\n" + "at (a(a.a:1" * 90 + "\n" + "at " + ").(a" * 240,
+    ],
+)  # fmt: skip
+def test_no_text_makes_more_work_or_depth_than_its_length(text):
+    found = parse(text)
+    looks_like(text)
+    depth = 0
+    inner: Error | None = found
+    while inner is not None:
+        depth, inner = depth + 1, inner.inner
+    assert depth <= 51
+    assert len(texts(found)) >= len(text.replace("\n", "").replace(" ", "")) * 0.3
+
+
 def texts(found: Error | None) -> str:
     """All that an error holds, as one text."""
     if found is None:

@@ -59,8 +59,6 @@ class BinaryCodec:
     def _event(self, one: Any) -> Event:
         if isinstance(one, DecodeError):
             raise one
-        if not (isinstance(one, list) and len(one) == 2 and isinstance(one[1], dict)):
-            raise DecodeError(EXPECTED, word="codec")
         if one[0] != VERSION:
             raise DecodeError(
                 f"version {one[0]!r:.20} of the binary format is not known; this is {VERSION}", word="codec"
@@ -79,15 +77,16 @@ def _objects(data: bytes) -> Iterator[Any]:
     unpacker.feed(data)
     try:
         while unpacker.tell() < len(data):
-            yield _plain(unpacker.unpack())
+            one = unpacker.unpack()
+            if not (isinstance(one, list) and len(one) == 2 and isinstance(one[1], dict)):
+                raise ValueError("another kind of object")
+            yield _plain(one)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException, msgpack.OutOfData) as exc:
         yield DecodeError(f"{EXPECTED}: {exc or 'it is cut off'}"[:300], word="codec")
 
 
 def _plain(one: Any) -> Any:
     """Make what JSON can hold of what msgpack can hold: binary values become base64, NaN null, all keys texts."""
-    if not (isinstance(one, list) and len(one) == 2 and isinstance(one[1], dict)):
-        return one
     try:
         text = _as_json(one[1])
         source = json_text.value(text)

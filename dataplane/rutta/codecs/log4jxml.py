@@ -127,7 +127,7 @@ class _Reader:
             self._attributes, self._texts, self._data = attributes, {}, {}
         elif len(self._path) == 3:
             self._texts[name] = []
-        elif self._path[2:] == ["properties", "data"] and "name" in attributes:
+        elif len(self._path) == 4 and self._path[2:] == ["properties", "data"] and "name" in attributes:
             self._data[attributes["name"]] = attributes.get("value", "")
 
     def _text(self, text: str) -> None:
