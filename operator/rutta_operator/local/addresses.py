@@ -5,7 +5,9 @@ resource of the topology has it, or the spec has none, a free one is taken. Link
 processes: free ports on loopback.
 """
 
+import contextlib
 import errno
+import random
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -19,6 +21,9 @@ from rutta_operator.problems import Finding, Path, Problem
 from rutta_operator.topology import Placed
 
 LOOPBACK: Final = "127.0.0.1"
+# Below what kernels take for connections out (Linux: 32768 and up), which could take a port in the moment between our
+# letting it go and our process binding it.
+_QUIET: Final = range(20000, 32768)
 _ANY: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - what stands for all addresses, and how to reach it
 
 
@@ -110,11 +115,11 @@ class _Chooser:
         return written(self._host, port.number)
 
     def free(self, host: str, protocol: str = "TCP") -> str:
-        """Return an address with a free port."""
-        try:
-            return written(host, self._hold(host, protocol, 0))
-        except OSError:
-            return written(host, 0)  # the host itself is wrong; a finding of its first listener says so
+        """Return an address with a free port, of those that the kernel gives to nobody by itself."""
+        for port in (*random.sample(_QUIET, 64), 0):
+            with contextlib.suppress(OSError):
+                return written(host, self._hold(host, protocol, port))
+        return written(host, 0)  # the host itself is wrong; a finding of its first listener says so
 
     def _hold(self, host: str, protocol: str, port: int) -> int:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -47,7 +47,10 @@ class Running:
 
     def fact(self):
         """Return the next line of JSON on stdout."""
-        return json.loads(self.out.get(timeout=15))
+        line = self.out.get(timeout=15)
+        if line is None:
+            raise AssertionError("it ended:\n" + "\n".join(self.rest(self.err)))
+        return json.loads(line)
 
     def until(self, part, lines=None):
         """Return the next line of stderr (or of ``lines``) that has ``part`` in it."""
