@@ -46,9 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN
     began, load = datetime.datetime.now(datetime.UTC), machine.load()
     try:
-        outcomes = rounds.run(
-            options.rows, peers, absent, seconds=options.seconds, rounds=options.rounds, folder=options.folder
-        )
+        manner = rounds.Manner(options.seconds, options.rounds, options.folder, options.patience)
+        outcomes = rounds.run(options.rows, peers, absent, manner)
     except KeyboardInterrupt:
         print("Interrupted; no table.", file=sys.stderr)
         return 130
@@ -90,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=_seconds, default=4.0, metavar="S", help="how long to send per round (4)")
     parser.add_argument("--rounds", type=_count, default=3, metavar="N", help="how often each is measured (3)")
+    parser.add_argument(
+        "--patience",
+        type=_patience,
+        default=10.0,
+        metavar="S",
+        help="wait so long for other programs to be quiet before each round (10)",
+    )
     parser.add_argument("--output", choices=("terminal", "markdown", "json"), default="terminal", help="form of stdout")
     parser.add_argument("--offline", action="store_true", help="fetch no peers; what is missing becomes a note")
     parser.add_argument("--cache", type=Path, default=cache, metavar="DIR", help=f"where peers are kept ({cache})")
@@ -117,6 +123,12 @@ def _peers(text: str) -> tuple[str, ...]:
 def _seconds(text: str) -> float:
     if not 0.1 <= (value := float(text)) <= 600:
         raise argparse.ArgumentTypeError("must be 0.1 to 600")
+    return value
+
+
+def _patience(text: str) -> float:
+    if not 0 <= (value := float(text)) <= 3600:
+        raise argparse.ArgumentTypeError("must be 0 to 3600")
     return value
 
 

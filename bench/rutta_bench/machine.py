@@ -2,7 +2,13 @@
 
 import os
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_QUIET: Final = 0.15  # cores that a quiet machine uses at most
 
 
 def describe() -> dict[str, str]:
@@ -27,3 +33,28 @@ def _model(cpuinfo: str) -> str:
 def load() -> float:
     """Return how many processes wanted to run in the last minute."""
     return os.getloadavg()[0]
+
+
+def busy(stat: str | None = None) -> float:
+    """Return the CPU-seconds that all processors together have worked (proc(5), the first line of /proc/stat)."""
+    fields = (stat or Path("/proc/stat").read_text()).split("\n", 1)[0].split()[1:]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+    return (user + nice + system + irq + softirq + steal) / _TICKS
+
+
+def wait_for_quiet(
+    patience: float,
+    used: Callable[[], float] = busy,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Wait until the machine does (nearly) nothing, ``patience`` seconds at most; tell whether it does."""
+    deadline = now() + patience
+    while patience > 0:
+        began, before = now(), used()
+        sleep(0.5)
+        if (used() - before) / (now() - began) <= _QUIET:
+            return True
+        if now() >= deadline:
+            break
+    return False

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from rutta_bench import processes, sender
+from rutta_bench import machine, processes, sender
 from rutta_bench.model import Job, Load, Missing, Peer, Sample, Started
 
 _POLL: Final = 0.05
@@ -31,25 +31,34 @@ def run(peer: Peer, job: Job, load: Load | None, seconds: float, folder: Path) -
     """Measure once. Without a load it idles. ``Missing`` when the program is not there or cannot do it."""
     started = peer.start(job, folder)
     try:
-        before = settle(lambda: _cpu(started), 10).cpu
-        sample = _idle(started, seconds) if load is None else _loaded(started, load, seconds, before)
+        settle(lambda: _cpu(started), 10)
+        sample = _idle(started, seconds) if load is None else _loaded(started, load, seconds)
     finally:
         processes.stop([*started.processes, *started.beside])
     return sample, started
 
 
 def _idle(started: Started, seconds: float) -> Sample:
-    before, began = _cpu(started), time.perf_counter()
+    whole, before, began = machine.busy(), _cpu(started), time.perf_counter()
     time.sleep(seconds)
-    wall = time.perf_counter() - began
-    return _sample(started, 0, 0, _cpu(started) - before, wall, 0.0)
+    wall, cpu = time.perf_counter() - began, _cpu(started) - before
+    return _sample(started, sender.Report(sent=0, seconds=wall, cpu=0), Done(0, cpu, wall, machine.busy() - whole))
+
+
+class Done(NamedTuple):
+    """What was delivered, in how many CPU-seconds and seconds; ``machine`` is the CPU time of everybody."""
+
+    delivered: int
+    cpu: float
+    wall: float
+    machine: float
 
 
 def _cpu(started: Started) -> float:
     return processes.cpu(started.processes, children_only=bool(started.spinning))
 
 
-def _loaded(started: Started, load: Load, seconds: float, before: float) -> Sample:
+def _loaded(started: Started, load: Load, seconds: float) -> Sample:
     order = sender.Order(load=load, port=started.port, seconds=seconds)
     with subprocess.Popen(
         [sys.executable, "-m", "rutta_bench.sender", msgspec.json.encode(order).decode()],
@@ -61,7 +70,8 @@ def _loaded(started: Started, load: Load, seconds: float, before: float) -> Samp
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":
             raise Missing("the sender could not connect to it")
-        began = time.perf_counter()
+        settle(lambda: _cpu(started), 5)
+        whole, before, began = machine.busy(), _cpu(started), time.perf_counter()
         process.stdin.write(b"\n")
         process.stdin.flush()
         said = process.stdout.readline()
@@ -69,10 +79,9 @@ def _loaded(started: Started, load: Load, seconds: float, before: float) -> Samp
         raise Missing("the sender lost its connection to it")
     report = msgspec.json.decode(said, type=sender.Report)
     settled = settle(lambda: _cpu(started), _LONGEST)
-    delivered = _count(started, report.sent)
-    return _sample(
-        started, report.sent, delivered, settled.cpu - before, settled.at - began, report.cpu / report.seconds
-    )
+    used = machine.busy() - whole
+    done = Done(_count(started, report.sent), settled.cpu - before, settled.at - began, used)
+    return _sample(started, report, done)
 
 
 def settle(cpu: Callable[[], float], longest: float, now: Callable[[], float] = time.perf_counter) -> Settled:
@@ -98,13 +107,14 @@ def _count(started: Started, sent: int) -> int:
     return count
 
 
-def _sample(started: Started, sent: int, delivered: int, cpu: float, wall: float, busy: float) -> Sample:
+def _sample(started: Started, report: sender.Report, done: Done) -> Sample:
     return Sample(
-        sent=sent,
-        delivered=delivered,
-        cpu=cpu,
-        wall=wall,
+        sent=report.sent,
+        delivered=done.delivered,
+        cpu=done.cpu,
+        wall=done.wall,
         rss_peak=processes.memory(started.processes, "VmHWM"),
         rss_after=processes.memory(started.processes, "VmRSS"),
-        sender_busy=busy,
+        sender_busy=report.cpu / report.seconds,
+        others=max(0.0, done.machine - done.cpu - report.cpu) / done.wall,
     )

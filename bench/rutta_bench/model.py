@@ -79,6 +79,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     rss_after: int
     sender_busy: float
     """CPU-seconds of the sender per second of sending: near 1 it may have been the bottleneck."""
+    others: float
+    """Cores that the rest of the machine used meanwhile: it slows memory and caches, so it costs CPU time, too."""
 
     @property
     def per_cpu_second(self) -> float:

@@ -74,10 +74,16 @@ def notes(outcome: Outcome, outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield from remarks(line)
 
 
+def others(run: Run) -> float:
+    """Return the most that other programs used in any round, in cores."""
+    return max((one.others for made in run.outcomes for line in made.lines for one in line.rounds), default=0.0)
+
+
 def _heading(run: Run) -> Iterator[str]:
     yield ", ".join(f"{key} {text}" for key, text in run.machine.items())
     yield ", ".join(f"{name} {version}" for name, version in run.versions.items())
     yield f"{run.date}, {run.rounds} rounds of {run.seconds:g} s each, load average at the start {run.load_average:.1f}"
+    yield f"other programs used up to {others(run):.1f} cores meanwhile (0.1 and less is quiet)"
     yield f"made by: {run.command}"
 
 

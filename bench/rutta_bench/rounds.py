@@ -5,10 +5,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from rutta_bench import measure, results
+from rutta_bench import machine, measure, results
 from rutta_bench.model import Missing, Peer, Sample
 from rutta_bench.results import Line, Outcome
 from rutta_bench.rows import Entry, Row
@@ -33,40 +34,42 @@ def versions(peers: Mapping[str, Peer], say: Say = say) -> tuple[dict[str, str],
     return there, absent
 
 
+class Manner(NamedTuple):
+    """How to measure: seconds of sending a round, rounds, where files are made, how long to wait for quiet."""
+
+    seconds: float
+    rounds: int
+    folder: Path | None
+    patience: float
+
+
 def run(
-    rows: Sequence[Row],
-    peers: Mapping[str, Peer],
-    absent: Mapping[str, str],
-    *,
-    seconds: float,
-    rounds: int,
-    folder: Path | None,
+    rows: Sequence[Row], peers: Mapping[str, Peer], absent: Mapping[str, str], manner: Manner
 ) -> tuple[Outcome, ...]:
-    """Measure all rows. Files are made in a temporary folder below ``folder`` and removed."""
+    """Measure all rows. Files are made in temporary folders and removed."""
     outcomes = []
     for number, row in enumerate(rows, 1):
         say(f"[{number}/{len(rows)}] {row.key}: {row.title}")
-        outcomes.append(_row(row, peers, absent, seconds, rounds, folder))
+        outcomes.append(_row(row, peers, absent, manner))
     return tuple(outcomes)
 
 
-def _row(
-    row: Row, peers: Mapping[str, Peer], absent: Mapping[str, str], seconds: float, rounds: int, folder: Path | None
-) -> Outcome:
+def _row(row: Row, peers: Mapping[str, Peer], absent: Mapping[str, str], manner: Manner) -> Outcome:
     entries = [entry for entry in row.entries if entry.peer in peers]
     lines = [Line(label=entry.label, note=absent.get(entry.peer, ""), does_less=bool(entry.less)) for entry in entries]
-    for _ in range(rounds):
+    for _ in range(manner.rounds):
         for at, entry in enumerate(entries):
             if not lines[at].note:
-                lines[at] = _once(lines[at], row, entry, peers[entry.peer], seconds, folder)
+                machine.wait_for_quiet(manner.patience)
+                lines[at] = _once(lines[at], row, entry, peers[entry.peer], manner)
     return Outcome(row=row, lines=tuple(lines))
 
 
-def _once(line: Line, row: Row, entry: Entry, peer: Peer, seconds: float, folder: Path | None) -> Line:
+def _once(line: Line, row: Row, entry: Entry, peer: Peer, manner: Manner) -> Line:
     """Add a round to a line; a program that cannot do it (any more) gets a note, and no further round."""
-    place = Path(tempfile.mkdtemp(prefix="rutta-bench-", dir=folder))
+    place = Path(tempfile.mkdtemp(prefix="rutta-bench-", dir=manner.folder))
     try:
-        sample, started = measure.run(peer, entry.job, row.load, seconds, place)
+        sample, started = measure.run(peer, entry.job, row.load, manner.seconds, place)
     except Missing as exc:
         say(f"    {entry.label}: {exc}")
         return msgspec.structs.replace(line, note=str(exc))
@@ -78,6 +81,8 @@ def _once(line: Line, row: Row, entry: Entry, peer: Peer, seconds: float, folder
 
 
 def _shown(row: Row, sample: Sample) -> str:
-    if row.measure == "throughput":
-        return f"{results.short(sample.per_cpu_second)} events/CPU-s, {results.short(sample.per_second)} events/s"
-    return f"{sample.core:.1f} % of a core, {sample.rss_peak / results.MIB:.0f} MiB"
+    disturbed = f" (others used {sample.others:.1f} cores)" if sample.others > 0.3 else ""
+    if row.measure != "throughput":
+        return f"{sample.core:.1f} % of a core, {sample.rss_peak / results.MIB:.0f} MiB{disturbed}"
+    per_cpu, per_second = results.short(sample.per_cpu_second), results.short(sample.per_second)
+    return f"{per_cpu} events/CPU-s, {per_second} events/s{disturbed}"
