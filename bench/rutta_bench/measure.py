@@ -42,16 +42,17 @@ def _idle(started: Started, seconds: float) -> Sample:
     whole, before, began = machine.busy(), _cpu(started), time.perf_counter()
     time.sleep(seconds)
     wall, cpu = time.perf_counter() - began, _cpu(started) - before
-    return _sample(started, sender.Report(sent=0, seconds=wall, cpu=0), Done(0, cpu, wall, machine.busy() - whole))
+    others = max(0.0, machine.busy() - whole - cpu) / wall
+    return _sample(started, sender.Report(sent=0, seconds=wall, cpu=0), Done(0, cpu, wall, others))
 
 
 class Done(NamedTuple):
-    """What was delivered, in how many CPU-seconds and seconds; ``machine`` is the CPU time of everybody."""
+    """What was delivered, in how many CPU-seconds and seconds, while others used so many cores."""
 
     delivered: int
     cpu: float
     wall: float
-    machine: float
+    others: float
 
 
 def _cpu(started: Started) -> float:
@@ -79,8 +80,9 @@ def _loaded(started: Started, load: Load, seconds: float) -> Sample:
         raise Missing("the sender lost its connection to it")
     report = msgspec.json.decode(said, type=sender.Report)
     settled = settle(lambda: _cpu(started), _LONGEST)
-    used = machine.busy() - whole
-    done = Done(_count(started, report.sent), settled.cpu - before, settled.at - began, used)
+    rest = machine.busy() - whole - (settled.cpu - before) - report.cpu
+    others = max(0.0, rest) / (time.perf_counter() - began)
+    done = Done(_count(started, report.sent), settled.cpu - before, settled.at - began, others)
     return _sample(started, report, done)
 
 
@@ -116,5 +118,5 @@ def _sample(started: Started, report: sender.Report, done: Done) -> Sample:
         rss_peak=processes.memory(started.processes, "VmHWM"),
         rss_after=processes.memory(started.processes, "VmRSS"),
         sender_busy=report.cpu / report.seconds,
-        others=max(0.0, done.machine - done.cpu - report.cpu) / done.wall,
+        others=done.others,
     )
