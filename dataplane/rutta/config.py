@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from rutta import components
 from rutta.errors import ConfigError, Problem
-from rutta.settings import Duration, convert, default, enc_hook, problems, unknown
+from rutta.settings import Duration, Secret, convert, default, enc_hook, problems, unknown
 from rutta.target_settings import TargetSettings
 from rutta.targets import Gathering
 from rutta.uris import entry_of_uri
@@ -249,11 +249,23 @@ def _target(found: list[Problem], value: Mapping[str, Any], path: str) -> Target
 
 
 def _of_uri(found: list[Problem], value: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    """Read the original's URI; keys beside it (a name, buffer, …) add to what it says."""
+    """Read the original's URI; keys beside it (a name, buffer, …) add to what it says.
+
+    It may be a secret (``{"file": PATH}``), and then no message quotes it.
+    """
+    uri = value["uri"]
     try:
-        entry = entry_of_uri(str(value["uri"]))
+        entry = entry_of_uri(uri if isinstance(uri, str) else Secret.parse(uri).reveal())
+    except ValueError as exc:
+        found.append(Problem(f"{path}.uri", str(exc)))
+        return {}
     except ConfigError as exc:
-        found += [Problem(f"{path}.uri", str(problem)) for problem in exc.problems]
+        said = (
+            map(str, exc.problems)
+            if isinstance(uri, str)
+            else ["the secret does not hold a target URI that can be used"]
+        )
+        found += [Problem(f"{path}.uri", one) for one in said]
         return {}
     return {**entry, **{key: one for key, one in value.items() if key != "uri"}}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rutta import components
 from rutta.config import Process, Route
-from rutta.settings import schema
+from rutta.settings import Secret, schema
 from rutta.target_settings import TargetSettings
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -23,6 +23,9 @@ def document() -> dict[str, Any]:
         for kind in ("listeners", "sources", "targets")
         for name in components.names(kind)
     }
+    for shape in definitions.values():
+        if "codec" in shape["properties"] and "enum" not in shape["properties"]["codec"]:
+            shape["properties"]["codec"]["enum"] = list(components.names("codecs"))
     definitions["target"] = inlined(TargetSettings)
     definitions["route"] = inlined(Route)
     process = inlined(Process)
@@ -73,6 +76,6 @@ def _members(kinds: tuple[str, ...], *, common: Mapping[str, Any] | None = None)
     properties |= {name: {"$ref": f"#/$defs/{kind}.{name}"} for kind, name in names}
     choices = [{"required": [name]} for _, name in names]
     if common is not None:
-        properties["uri"] = {"type": "string", "description": "the original's target URI"}
+        properties["uri"] = {**schema(Secret), "description": "the original's target URI; a secret when it holds one"}
         choices.append({"required": ["uri"]})
     return {"type": "object", "properties": properties, "oneOf": choices, "additionalProperties": False}

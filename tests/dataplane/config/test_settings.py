@@ -10,8 +10,18 @@ from rutta.settings import Duration, Secret, Size, Tls, convert, enc_hook
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("500ms", 0.5), ("10s", 10), ("5m", 300), ("1h30m", 5400), ("7d", 604800), ("3", 3), (2.5, 2.5), (0, 0), ("250us", 0.00025)],
-)  # fmt: skip
+    [
+        ("500ms", 0.5),
+        ("10s", 10),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("7d", 604800),
+        ("3", 3),
+        (2.5, 2.5),
+        (0, 0),
+        ("250us", 0.00025),
+    ],
+)
 def test_durations(text, seconds):
     assert Duration.parse(text) == pytest.approx(seconds)
 
@@ -23,8 +33,9 @@ def test_what_is_no_duration(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("64Mi", 64 * 2**20), ("1Gi", 2**30), ("500k", 500_000), ("1.5Ki", 1536), (7, 7), ("7", 7), ("2MiB", 2**21)]
-)  # fmt: skip
+    ("text", "size"),
+    [("64Mi", 64 * 2**20), ("1Gi", 2**30), ("500k", 500_000), ("1.5Ki", 1536), (7, 7), ("7", 7), ("2MiB", 2**21)],
+)
 def test_sizes(text, size):
     assert Size.parse(text) == size
 
@@ -55,8 +66,11 @@ def test_a_secret_is_read_when_it_is_used_and_never_shown(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [({"file": "/nowhere/at/all"}, "the secret file /nowhere/at/all cannot be read"), ({"env": "NOT_SET_AT_ALL"}, "NOT_SET_AT_ALL of a secret is not set")],
-)  # fmt: skip
+    [
+        ({"file": "/nowhere/at/all"}, "the secret file /nowhere/at/all cannot be read"),
+        ({"env": "NOT_SET_AT_ALL"}, "NOT_SET_AT_ALL of a secret is not set"),
+    ],
+)
 def test_a_secret_that_is_not_there_is_named(value, said):
     with pytest.raises(ConfigError, match=said):
         Secret.parse(value).reveal()

@@ -69,3 +69,13 @@ def test_an_unknown_scheme_lists_the_known():
 def test_several_targets_of_one_scheme_are_all_there():
     config = parse({"listeners": LISTENERS, "targets": [{"uri": "noop://."}, {"uri": "noop://."}]})
     assert [one.name for one in config.targets] == ["noop", "noop-2"]
+
+
+def test_a_uri_may_be_a_secret_and_is_never_quoted(tmp_path):
+    file = tmp_path / "uri"
+    file.write_text("noop://.?name=from-secret")
+    assert parse({"listeners": LISTENERS, "targets": [{"uri": {"file": str(file)}}]}).targets[0].name == "from-secret"
+    file.write_text("hunter2://pass:word@x")
+    with pytest.raises(ConfigError) as caught:
+        parse({"listeners": LISTENERS, "targets": [{"uri": {"file": str(file)}}]})
+    assert str(caught.value) == "targets[0].uri: the secret does not hold a target URI that can be used"
