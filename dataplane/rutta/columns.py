@@ -7,26 +7,20 @@ none, a span's fields) is read as a whole event, so that a column never differs 
 
 import functools
 import io
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from rutta import json_text, schema, timestamps
-from rutta.event import DEBUG, INFO, KINDS, NO_TIME, Event
+from rutta import json_text, schema
+from rutta.cells import PLAIN, WEIRD, attribute, taker
+from rutta.event import NO_TIME, Event
 from rutta.message import ALL, Columns
-from rutta.v5 import NO_TEXT
-from rutta.values import LEVELS, Mismatch, unwrap
 
 RAW: Final = "raw:"  # a column word of formats.py: the named top-level keys, as they came, in this order
 CHUNK: Final = 16_384  # bytes
 _JSON: Final = msgspec.json.Encoder()
-_WEIRD: Final = object()  # this row must be read as a whole
-
-_USUAL: Final[dict[Any, str]] = {kind: kind for kind in KINDS} | {UNSET: "v5"}
-_LEVELS: Final = LEVELS | {level: level for level in range(1, 7)}
 
 
 class Plan(NamedTuple):
@@ -42,10 +36,10 @@ def plan(columns: Columns) -> Plan:
     """Make the plan of a set of columns. Whole events are decoded later, from the lines, when asked for."""
     if len(columns) == 1 and (keys := raw_keys(*columns)):
         return Plan(_raw_decoder(keys), {}, keys)
-    own = sorted(column for column in columns if column in _PLAIN or _is_apart(column))
+    own = sorted(column for column in columns if column in PLAIN or _is_apart(column))
     if not own or ALL in columns:
         return Plan(json_text.check, {})
-    return Plan(msgspec.json.Decoder(_struct(own)).decode, {column: _taker(column) for column in own})
+    return Plan(msgspec.json.Decoder(_struct(own)).decode, {column: taker(column) for column in own})
 
 
 def encode_raw(plan_: Plan, payload: bytes) -> bytes:
@@ -94,14 +88,14 @@ def column_of(event: Event, column: str) -> Any:
         return event.context.get(key)
     if column == "timestamp":
         return None if event.timestamp == NO_TIME else event.timestamp
-    return getattr(event, column) if column in _PLAIN else None
+    return getattr(event, column) if column in PLAIN else None
 
 
 def column(plan_: Plan, name: str, structs: Sequence[Any], lines: Callable[[], Sequence[bytes]]) -> list[Any]:
     """Return one column of decoded rows; ``None`` among the structs is a row that could not be decoded so."""
     take = plan_.take.get(name)
-    found = [_WEIRD if take is None or row is None else take(row) for row in structs]
-    weird = [row for row, one in enumerate(found) if one is _WEIRD]
+    found = [WEIRD if take is None or row is None else take(row) for row in structs]
+    weird = [row for row, one in enumerate(found) if one is WEIRD]
     if weird:
         texts = lines()
         for row in weird:
@@ -143,8 +137,8 @@ def _keys(own: Sequence[str]) -> list[str]:
     keys: dict[str, None] = {}
     for column_ in own:
         group, _, key = column_.partition(".")
-        if column_ in _PLAIN:
-            keys |= dict.fromkeys(("type", *_PLAIN[column_][0]))
+        if column_ in PLAIN:
+            keys |= dict.fromkeys(("type", *PLAIN[column_][0]))
         elif group == "context":
             keys |= dict.fromkeys(("type", "context"))
         else:
@@ -178,131 +172,6 @@ def _defstruct(name: str, fields: Sequence[tuple[str, Any, Any]]) -> type[Struct
     )
 
 
-@functools.lru_cache(maxsize=4096)
-def attribute(key: str) -> str:
-    """Return the attribute of a decoded struct that holds a key."""
-    return "_" + key.encode().hex()
-
-
 def _raw_decoder(keys: Sequence[str]) -> Callable[[bytes], Any]:
     kind: Any = Raw | UnsetType
     return msgspec.json.Decoder(_defstruct("Raws", [(key, kind, UNSET) for key in dict.fromkeys(keys)])).decode
-
-
-# --- taking columns ---------------------------------------------------------------------------------------------
-
-
-def _get(key: str) -> Callable[[Any], Any]:
-    return operator.attrgetter(attribute(key))
-
-
-def _taker(column_: str) -> Callable[[Any], Any]:
-    group, _, key = column_.partition(".")
-    if column_ in _PLAIN:
-        return _PLAIN[column_][1]
-    return _context_value(key) if group == "context" else _field_value(key)
-
-
-def _kind(row: Any) -> Any:
-    """The kind, ``v5`` for an object without ``type``, or weird."""
-    try:
-        return _USUAL.get(getattr(row, _TYPE), _WEIRD)
-    except TypeError:  # ``type`` is an array or object
-        return _WEIRD
-
-
-_TYPE: Final = attribute("type")
-
-
-def _take_kind(row: Any) -> Any:
-    kind = _kind(row)
-    return "event" if kind == "v5" else kind
-
-
-def _take_level(row: Any) -> Any:
-    kind, level = _kind(row), getattr(row, _LEVEL)
-    if level is UNSET and kind == "v5":
-        level = getattr(row, _SEVERITY)
-    if kind is _WEIRD or level is UNSET:
-        return _WEIRD if kind is _WEIRD else INFO if kind == "span" else DEBUG
-    return _LEVELS.get(level, _WEIRD) if type(level) in (str, int) else _WEIRD
-
-
-_LEVEL, _SEVERITY = attribute("level"), attribute("severity")
-
-
-def _first_text(keys: Sequence[str], v6: str, missing: str) -> Callable[[Any], Any]:
-    """Make a taker of a text: under one key in v6, under the first of several in v5."""
-    getters = [_get(key) for key in keys]
-    get_v6 = _get(v6)
-
-    def take(row: Any) -> Any:
-        kind = _kind(row)
-        if kind == "v5":
-            value = next((one for one in (get(row) for get in getters) if one is not UNSET), missing)
-        else:
-            value = get_v6(row)
-            value = "" if value is UNSET else value
-        return value if kind is not _WEIRD and isinstance(value, str) else _WEIRD
-
-    return take
-
-
-def _take_text(row: Any) -> Any:
-    kind = _kind(row)
-    return "" if kind in KINDS and kind != "event" else _event_text(row)
-
-
-_take_name = _first_text(("name", "source", "logger"), "name", "")
-_event_text = _first_text(("message", "value"), "event", NO_TEXT)
-
-
-def _take_timestamp(row: Any) -> Any:
-    kind, value = _kind(row), getattr(row, _TIME)
-    if value is UNSET and kind in ("v5", "span"):
-        value = getattr(row, _AT_TIME if kind == "v5" else _STARTED)
-    if kind is _WEIRD or value is UNSET:
-        return _WEIRD if kind is _WEIRD else None
-    try:
-        found = timestamps.parse(value)
-    except Mismatch:
-        return _WEIRD
-    return _WEIRD if found == NO_TIME else found
-
-
-_TIME, _AT_TIME, _STARTED = attribute("timestamp"), attribute("@timestamp"), attribute("started")
-
-
-def _field_value(key: str) -> Callable[[Any], Any]:
-    get_fields, get_inner, get_top = _get("fields"), _get(key), _get(key)
-
-    def take(row: Any) -> Any:
-        kind, fields = _kind(row), get_fields(row)
-        if kind is _WEIRD or kind == "span":  # a span has fields in ``attrs``, too
-            return _WEIRD
-        value = UNSET if fields is UNSET else get_inner(fields)
-        if value is UNSET:
-            value = get_top(row)
-        return None if value is UNSET else unwrap(value)
-
-    return take
-
-
-def _context_value(key: str) -> Callable[[Any], Any]:
-    get_context, get_inner = _get("context"), _get(key)
-
-    def take(row: Any) -> Any:
-        context = get_context(row)
-        value = UNSET if context is UNSET else get_inner(context)
-        return None if value is UNSET else unwrap(value)
-
-    return take
-
-
-_PLAIN: Final[dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]]] = {
-    "kind": ((), _take_kind),
-    "level": (("level", "severity"), _take_level),
-    "name": (("name", "source", "logger"), _take_name),
-    "text": (("event", "message", "value"), _take_text),
-    "timestamp": (("timestamp", "@timestamp", "started"), _take_timestamp),
-}

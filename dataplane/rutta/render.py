@@ -5,7 +5,7 @@ What has no JSON form (NaN, infinities; only binary input can hold them) is writ
 """
 
 from binascii import b2a_base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -160,11 +160,6 @@ def _frame(frame: Frame) -> Any:
 def to_json(event: Event) -> bytes:
     """Write one event as a line of JSON, without the newline."""
     return _JSON.encode(wire(event))
-
-
-def to_json_lines(events: Iterable[Event]) -> bytes:
-    """Write events as lines of JSON."""
-    return _JSON.encode_lines([wire(event) for event in events])
 
 
 def to_msgpack(event: Event) -> bytes:
