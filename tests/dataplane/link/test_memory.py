@@ -1,8 +1,10 @@
 """What the receiver remembers, in bounded memory, against sets that remember everything."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rutta.link import memory
 from rutta.link.numbers import Numbers, within
 from rutta.link.seen import Seen
 from rutta.message import Origin
@@ -48,3 +50,13 @@ def test_the_longest_silent_maker_is_forgotten_first() -> None:
     assert len(seen) == 2
     assert not seen.add(Origin(b"b", 1))
     assert seen.add(Origin(b"a", 1))
+
+
+def test_what_the_user_set_for_the_allocator_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    assert not memory.keep()
+
+
+def test_a_c_library_without_these_limits_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
+    assert not memory.keep()
