@@ -32,6 +32,8 @@ def decode(block: Block, asked: Columns, *, strict: bool, codec: str = "json") -
         rows = whole_strict(block.data, codec) if strict else whole(block.data, plan, codec)
         if rows is not None:
             return Batch.of(block, rows, size=size_of(rows))
+    elif (rows := _whole_input(block.data, plan, strict=strict, codec=codec)) is not None:
+        return Batch.of(block, rows, size=size_of(rows))
     found = each(block, strict=strict)
     if found.failed and block.atomic:
         return batch_of(block, JsonRows(b"", 0, codec=codec), [], [], found)
@@ -69,6 +71,22 @@ def whole(data: bytes, plan: columns.Plan, codec: str) -> JsonRows | None:
     except json_text.REFUSED:
         return None
     return JsonRows(data, count_lines(data), codec=codec, plan=plan, structs=structs, written=written)
+
+
+def _whole_input(data: bytes, plan: columns.Plan, *, strict: bool, codec: str) -> JsonRows | EventRows | None:
+    """Decode one input at once: an array of objects, or what may be lines; ``None`` if it is neither, or empty."""
+    data = data.strip(json_text.SPACE)
+    if not data:
+        return None
+    if data[:1] != b"[":
+        return whole_strict(data, codec) if strict else whole(data, plan, codec)
+    objects = json_text.objects_of_array(data)
+    if not objects:
+        return None
+    if plan.take or plan.raw or strict:
+        lines = join_lines(objects)
+        return whole_strict(lines, codec) if strict else whole(lines, plan, codec)
+    return JsonRows(join_lines(objects), len(objects), codec=codec, lines=objects, plan=plan)
 
 
 def whole_strict(data: bytes, codec: str) -> EventRows | None:

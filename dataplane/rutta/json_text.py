@@ -5,6 +5,7 @@ an event sees ``MAX_DEPTH`` levels of a value: a deeper one is kept as its JSON 
 64-bit float (or no integer of 4 300 digits) can hold. As it came, a number passes as its digits.
 """
 
+import operator
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -94,6 +95,27 @@ def inputs(data: bytes, *, lines: bool) -> Iterator[tuple[int, int | None, bytes
         if line:
             for index, one in _several(line):
                 yield number, index, one
+
+
+def objects_of_array(data: bytes) -> list[bytes] | None:
+    """Cut an array into its objects, each on one line, at once; ``None`` if it is not an array of objects only.
+
+    The decoder checks every item on its way to the next, so what begins with a brace is an object.
+    """
+    if not is_utf8(data):
+        return None
+    try:
+        items = list(map(bytes, _raw_array(data)))
+    except REFUSED:
+        return None
+    if not all(map(_OPENS, items)):
+        return None
+    if b"\n" in data or b"\r" in data:
+        items = [msgspec.json.format(item, indent=-1) for item in items]
+    return items
+
+
+_OPENS: Final = operator.methodcaller("startswith", b"{")
 
 
 def _is_ndjson(data: bytes) -> bool:

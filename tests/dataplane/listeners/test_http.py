@@ -695,7 +695,7 @@ async def test_a_secret_that_is_missing_at_start_is_named() -> None:
         ({"auth": {"basic": [{"username": "a:b", "password": "x"}]}}, "auth.basic[0].username"),
         ({"path": "events"}, "path"),
         ({"acknowledge": "Sent"}, "acknowledge"),
-        ({"cors": {"origins": []}}, "cors"),
+        ({"cors": {"origins": []}}, "cors.origins"),
         ({"bind": "nowhere"}, ""),
     ],
 )
