@@ -1,6 +1,7 @@
 """Rutta itself: the data plane of this checkout, started as a user would."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -26,17 +27,31 @@ class Rutta:
     name = "Rutta"
 
     def version(self) -> str:
-        """Return what ``rutta version`` prints."""
+        """Return what ``rutta version`` prints, and the commit if this is a checkout."""
         done = subprocess.run([sys.executable, "-m", "rutta", "version"], capture_output=True, text=True, check=False)
         if done.returncode:
             raise Missing(f"rutta does not start here: {done.stderr.strip().splitlines()[-1:]}; run `make test` first")
-        return done.stdout.strip().removeprefix("rutta ")
+        version = done.stdout.split()[1]
+        return f"{version} at {commit}" if (commit := _commit()) else version
 
     def start(self, job: Job, folder: Path) -> Started:
         """Start one router, or shipper, proxy and router."""
         if job.tiers == 1:
             return _router(job, folder)
         return _chain(job, folder)
+
+
+def _commit() -> str:
+    if not shutil.which("git"):
+        return ""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
 
 
 def _router(job: Job, folder: Path) -> Started:
