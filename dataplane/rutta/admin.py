@@ -14,10 +14,11 @@ from typing import Any, Final
 
 import msgspec
 
-from rutta import VERSION, bindings
+from rutta import VERSION
 from rutta.config import Health
-from rutta.http_message import TEXT, Request, Response
-from rutta.http_server import Handler, HttpServer
+from rutta.net import bindings
+from rutta.net.http_message import TEXT, Request, Response
+from rutta.net.http_server import Handler, HttpServer
 from rutta.router import Router
 
 log = logging.getLogger("rutta.admin")

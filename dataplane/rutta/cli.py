@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from rutta.errors import ConfigError, Problem
-from rutta.event import LEVEL_WORDS
+from rutta.events.event import LEVEL_WORDS
 
 OK: Final = 0
 NO_SUBCOMMAND: Final = 10

@@ -6,7 +6,7 @@ from typing import Any
 
 from rutta import components
 from rutta.codecs import Codec
-from rutta.event import Event
+from rutta.events.event import Event
 from rutta.message import Batch, Block, Columns, Failure, Receipt
 from rutta.stats import ListenerStats
 

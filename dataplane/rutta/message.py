@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from rutta.event import Event
+from rutta.events.event import Event
 
 # Why an input was no event: the closed list behind the label ``reason`` of rutta_decode_errors_total.
 ERROR_WORDS: Final = ("malformed", "encoding", "oversize", "schema", "depth", "empty", "framing", "codec")

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import zmq
 
-from rutta import bindings
 from rutta.errors import ConfigError
 from rutta.link import discovery, wire
+from rutta.net import bindings
 
 HIGH_WATER_MARK: Final = 10_000  # messages for one peer
 LARGEST: Final = 64 * 2**20  # bytes of a frame

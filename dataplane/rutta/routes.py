@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rutta.config import Match, Route
-from rutta.event import LEVEL_WORDS
+from rutta.events.event import LEVEL_WORDS
 from rutta.message import NOTHING, Batch, Columns
 
 Mask = list[bool]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rutta import components, formats
 from rutta.formats import Format
 from rutta.message import EVERYTHING, NOTHING, Batch, Block, Origin
-from rutta.rows import EventRows
+from rutta.rows.rows import EventRows
 
 ORIGIN = Origin(bytes(range(16)), 7)
 RECEIVED = 1_700_000_000_000_000_000

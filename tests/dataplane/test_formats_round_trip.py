@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rutta import components, formats
-from rutta.event import NO_TIME, Error, Event, Frame, Gauge, Span, StackTrace, Unit
+from rutta.events.event import NO_TIME, Error, Event, Frame, Gauge, Span, StackTrace, Unit
 from rutta.formats import Format
 from rutta.message import NOTHING, Batch, Block, Origin
-from rutta.rows import EventRows
+from rutta.rows.rows import EventRows
 
 ORIGIN = Origin(bytes(range(16)), 7)
 RECEIVED = 1_700_000_000_000_000_000

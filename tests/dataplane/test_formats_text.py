@@ -3,10 +3,10 @@
 import pytest
 
 from rutta import components, formats
-from rutta.event import Event, Gauge, Span, Unit
+from rutta.events.event import Event, Gauge, Span, Unit
 from rutta.formats import Format
 from rutta.message import NOTHING, Batch, Block, Origin
-from rutta.rows import EventRows
+from rutta.rows.rows import EventRows
 
 ORIGIN = Origin(bytes(range(16)), 7)
 RECEIVED = 1_700_000_000_000_000_000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rutta import framing
+from rutta.net import framing
 
 LIMIT = 40
 

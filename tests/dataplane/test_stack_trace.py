@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rutta.event import Error, Frame, StackTrace
-from rutta.stack_trace import error, looks_like, parse
-from rutta.values import Mismatch
+from rutta.events.event import Error, Frame, StackTrace
+from rutta.events.stack_trace import error, looks_like, parse
+from rutta.events.values import Mismatch
 
 NET = """System.InvalidOperationException: The order could not be placed. ---> \
 System.IO.FileNotFoundException: Could not load file or assembly 'Shop'.

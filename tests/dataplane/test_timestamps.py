@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rutta.event import NO_TIME
-from rutta.timestamps import iso, parse
-from rutta.values import Mismatch
+from rutta.events.event import NO_TIME
+from rutta.events.timestamps import iso, parse
+from rutta.events.values import Mismatch
 
 S = 10**9
 

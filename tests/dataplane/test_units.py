@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rutta import units
-from rutta.event import Gauge, Unit
-from rutta.values import Mismatch
+from rutta.events import units
+from rutta.events.event import Gauge, Unit
+from rutta.events.values import Mismatch
 
 WORDS = [
     "bits",

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rutta import values
-from rutta.values import Mismatch, event_id, keep, level, span_id, unwrap
+from rutta.events import values
+from rutta.events.values import Mismatch, event_id, keep, level, span_id, unwrap
 
 ID = bytes(range(1, 17))
 

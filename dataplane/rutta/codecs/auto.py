@@ -5,12 +5,13 @@ A block goes on over links under the word ``auto`` and unchanged, so that the ne
 
 from collections.abc import Sequence
 
-from rutta import columns as column_plans
-from rutta import json_blocks, json_text, plain_blocks, schema
 from rutta.errors import DecodeError
+from rutta.events import json_text, schema
 from rutta.message import Batch, Block, Columns, Failure, Rows
-from rutta.mixed import MixedRows
-from rutta.rows import JsonRows, PlainRows, join_lines
+from rutta.rows import columns as column_plans
+from rutta.rows import json_blocks, plain_blocks
+from rutta.rows.mixed import MixedRows
+from rutta.rows.rows import JsonRows, PlainRows, join_lines
 
 
 class AutoCodec:

@@ -12,13 +12,13 @@ from typing import Any, Final
 import msgpack
 import msgspec
 
-from rutta import json_text, schema
 from rutta.errors import DecodeError
-from rutta.event import Event
+from rutta.events import json_text, schema
+from rutta.events.event import Event
+from rutta.events.render import VERSION
+from rutta.events.values import unwrap
 from rutta.message import Batch, Block, Columns, Failure
-from rutta.render import VERSION
-from rutta.rows import EventRows
-from rutta.values import unwrap
+from rutta.rows.rows import EventRows
 
 MAX_ITEMS: Final = 65_536  # of one array or map: a header claims what it likes, and room is made for it at once
 EXPECTED: Final = (

@@ -5,8 +5,8 @@ several lines. Lenient promises that every event is a valid JSON object and deco
 strict holds every event against the v6 schema and says path and reason of what is wrong.
 """
 
-from rutta import json_blocks
 from rutta.message import Batch, Block, Columns
+from rutta.rows import json_blocks
 
 
 class JsonCodec:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 from xml.parsers import expat  # nosec: no document type can be declared, see above
 
-from rutta import stack_trace
 from rutta.errors import DecodeError
-from rutta.event import NO_TIME, Event
+from rutta.events import stack_trace
+from rutta.events.event import NO_TIME, Event
+from rutta.events.values import Mismatch, keep, level
 from rutta.message import Batch, Block, Columns, Failure
-from rutta.rows import EventRows
-from rutta.values import Mismatch, keep, level
+from rutta.rows.rows import EventRows
 
 NAMESPACE: Final = "http://jakarta.apache.org/log4j/"
 MAX_FAILURES: Final = 20

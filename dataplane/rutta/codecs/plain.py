@@ -3,8 +3,8 @@
 Without ``lines`` the whole input is one event, newlines inside kept; one line ending at its end is taken off.
 """
 
-from rutta import plain_blocks
 from rutta.message import Batch, Block, Columns
+from rutta.rows import plain_blocks
 
 
 class PlainCodec:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import zmq
 
-from rutta.flow import Valve, room_within
 from rutta.link import wire
 from rutta.link.dialled import PATIENCE
 from rutta.link.discovery import Discovery
@@ -20,6 +19,7 @@ from rutta.link.receiver import block_of
 from rutta.link.watch import Watch
 from rutta.link.wire import LINGER, READ_AT_ONCE, Wire
 from rutta.listeners import Intake
+from rutta.net.flow import Valve, room_within
 
 SEND_HWM: Final = 64  # blocks that one receiver may be behind: 16 MiB as a rule
 RECEIVE_HWM: Final = 16  # blocks of one sender that wait to be read

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import zmq
 
-from rutta.flow import Valve, room_within
 from rutta.link.wire import Wire
 from rutta.listeners import Intake
 from rutta.message import Block
+from rutta.net.flow import Valve, room_within
 
 READ_AT_ONCE: Final = 2000  # messages, before others get their turn
 BLOCK: Final = 256 * 1024  # bytes of messages in one block

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from rutta.event import Event
+from rutta.events.event import Event
 from rutta.message import Batch, Block, Columns
 
 

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rutta.flow import Valve
 from rutta.link.incoming import Credit, Receiver
 from rutta.link.protocol import Data, Delivery, Parcel, decode, unpack_times
 from rutta.link.wire import Wire
 from rutta.listeners import Intake
 from rutta.message import Block, Receipt
+from rutta.net.flow import Valve
 
 READ_AT_ONCE: Final = 32  # messages, before others get their turn; one acknowledgement answers them
 TICK: Final = 0.25  # seconds between looks at who is silent

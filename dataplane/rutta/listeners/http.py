@@ -12,16 +12,16 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from rutta import bindings, inflate
-from rutta.cors import Cors, headers, preflight
-from rutta.flow import room_within
-from rutta.http_auth import Auth, Guard
-from rutta.http_message import TEXT, Request, Response
-from rutta.http_server import HttpServer, Limits
 from rutta.listeners import Intake
 from rutta.message import Block, Failure, Receipt
+from rutta.net import bindings, inflate
+from rutta.net.cors import Cors, headers, preflight
+from rutta.net.flow import room_within
+from rutta.net.http_auth import Auth, Guard
+from rutta.net.http_message import TEXT, Request, Response
+from rutta.net.http_server import HttpServer, Limits
+from rutta.net.tls import Certificate
 from rutta.settings import Duration, Size, Tls, default
-from rutta.tls import Certificate
 
 ALWAYS: Final = "/i/logary"  # where the original's clients post, whatever the path is set to
 RETRY_AFTER: Final = (("Retry-After", "2"),)

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final
 import zmq
 from msgspec import Meta, Struct
 
-from rutta import bindings
 from rutta.link import wire
 from rutta.link.broadcast import RECEIVE_HWM, BroadcastReceiver
 from rutta.link.curve import CurveServer, Domain
@@ -19,6 +18,7 @@ from rutta.link.incoming import Credit
 from rutta.link.protocol import AT_LEAST_ONCE, Delivery, Pattern
 from rutta.link.receiver import BalanceReceiver
 from rutta.listeners import Intake
+from rutta.net import bindings
 from rutta.settings import Duration, Size, default
 
 EXAMPLE: Final[Mapping[str, Any]] = {"bind": "127.0.0.1:0"}

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final
 import zmq
 from msgspec import Meta, Struct
 
-from rutta import bindings
 from rutta.link import wire
 from rutta.link.foreign import ForeignReader
 from rutta.listeners import Intake
+from rutta.net import bindings
 from rutta.settings import Duration, Size, default
 
 EXAMPLE: Final[Mapping[str, Any]] = {"bind": "127.0.0.1:0"}

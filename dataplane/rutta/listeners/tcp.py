@@ -12,13 +12,13 @@ from typing import Annotated, Any, Final, cast
 
 from msgspec import Meta, Struct
 
-from rutta import bindings, framing
-from rutta.acceptor import Acceptor
-from rutta.flow import Valve
 from rutta.listeners import Intake
 from rutta.message import Block
+from rutta.net import bindings, framing
+from rutta.net.acceptor import Acceptor
+from rutta.net.flow import Valve
+from rutta.net.tls import Certificate
 from rutta.settings import Duration, Size, Tls, default
-from rutta.tls import Certificate
 
 log = logging.getLogger("rutta.listeners.tcp")
 

@@ -19,11 +19,11 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from rutta import bindings
-from rutta.flow import Valve
-from rutta.framing import LINES, joined
 from rutta.listeners import Intake
 from rutta.message import Block
+from rutta.net import bindings
+from rutta.net.flow import Valve
+from rutta.net.framing import LINES, joined
 from rutta.settings import Size, default
 
 log = logging.getLogger("rutta.listeners.udp")

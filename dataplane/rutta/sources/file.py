@@ -17,10 +17,10 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from rutta import framing
-from rutta.flow import room_or
 from rutta.listeners import Intake
 from rutta.message import Block
+from rutta.net import framing
+from rutta.net.flow import room_or
 from rutta.settings import Duration, Size, default
 
 log = logging.getLogger("rutta.sources.file")

@@ -16,11 +16,11 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from rutta import VERSION, formats
-from rutta.log_file import explain
+from rutta.disk.log_file import explain
+from rutta.disk.worker import Worker
+from rutta.disk.writing import Written, is_by_line, outcome_of, whole_events, write_all
 from rutta.message import Batch, Columns
 from rutta.targets import DELIVERED, Gathering, Outcome
-from rutta.worker import Worker
-from rutta.writing import Written, is_by_line, outcome_of, whole_events, write_all
 
 BATCH: Final = Gathering()
 EXAMPLE: Final[Mapping[str, Any]] = {}

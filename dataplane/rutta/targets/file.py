@@ -18,14 +18,14 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Meta, Struct
 
 from rutta import formats
+from rutta.disk.log_file import LogFile, explain
+from rutta.disk.rotation import Compression, Keep, Naming, Rotate, tidy
+from rutta.disk.worker import Worker
+from rutta.disk.writing import is_by_line, outcome_of
 from rutta.errors import ConfigError, Retry
-from rutta.log_file import LogFile, explain
 from rutta.message import Batch, Columns
-from rutta.rotation import Compression, Keep, Naming, Rotate, tidy
 from rutta.settings import Duration, default
 from rutta.targets import DELIVERED, Gathering, Outcome
-from rutta.worker import Worker
-from rutta.writing import is_by_line, outcome_of
 
 BATCH: Final = Gathering()
 EXAMPLE: Final[Mapping[str, Any]] = {"path": "events.log"}

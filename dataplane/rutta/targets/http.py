@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-from rutta import formats, http_client
-from rutta.http_client import Client, Compression, Login
+from rutta import formats
 from rutta.message import Batch, Columns
+from rutta.net import http_client
+from rutta.net.http_client import Client, Compression, Login
+from rutta.net.splitting import Tally, deliver
 from rutta.settings import ClientTls, Duration, Secret, default
-from rutta.splitting import Tally, deliver
 from rutta.targets import Gathering, Outcome
 
 BATCH: Final = Gathering(max_events=10_000, max_bytes=2**20, max_delay=0.2)

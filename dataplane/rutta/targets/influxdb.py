@@ -14,14 +14,16 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Meta, Struct
 
-from rutta import formats, http_client, influx_refusals
+from rutta import formats
 from rutta.errors import Retry
-from rutta.http_client import Answer, Client, Compression, Login
-from rutta.influx_refusals import Refusal
-from rutta.measurement import DIVISORS, Rules, lines
+from rutta.influx import refusals as influx_refusals
+from rutta.influx.measurement import DIVISORS, Rules, lines
+from rutta.influx.refusals import Refusal
 from rutta.message import EVERYTHING, Batch, Columns
+from rutta.net import http_client
+from rutta.net.http_client import Answer, Client, Compression, Login
+from rutta.net.splitting import Tally, deliver
 from rutta.settings import ClientTls, Duration, Secret, default
-from rutta.splitting import Tally, deliver
 from rutta.targets import Gathering, Outcome
 
 BATCH: Final = Gathering(max_events=5000, max_bytes=4 * 2**20, max_delay=0.5)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rutta import components, formats
-from rutta.event import Event
+from rutta.events.event import Event
 from rutta.formats import Format
 from rutta.message import NOTHING, Batch, Block, Columns, Origin
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rutta.codecs.binary import make
-from rutta.event import NO_TIME, Event
+from rutta.events.event import NO_TIME, Event
 from rutta.message import NOTHING, Block
 
 

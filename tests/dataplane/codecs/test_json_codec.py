@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rutta import columns
 from rutta.codecs.json import make
-from rutta.columns import keys_of
 from rutta.message import NOTHING, Block
+from rutta.rows import columns
+from rutta.rows.columns import keys_of
 
 A, B = b'{"type":"event","event":"a"}', b'{"message":"b"}'
 

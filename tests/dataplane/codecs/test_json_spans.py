@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rutta.event import NO_TIME, Span
+from rutta.events.event import NO_TIME, Span
 
 # --- §3.5: spans ------------------------------------------------------------------------------------------------
 

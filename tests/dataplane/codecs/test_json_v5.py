@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rutta.event import NO_TIME, Error, Event, Frame, Gauge, StackTrace, Unit
+from rutta.events.event import NO_TIME, Error, Event, Frame, Gauge, StackTrace, Unit
 
 
 def test_an_empty_object_is_an_event_with_the_defaults(read):

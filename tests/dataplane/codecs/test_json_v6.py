@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rutta.event import NO_TIME, Error, Event, Gauge, Span, Unit
+from rutta.events.event import NO_TIME, Error, Event, Gauge, Span, Unit
 
 ID = bytes(range(16))
 SECONDS = Unit("seconds")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rutta.event import Error, Frame, StackTrace
+from rutta.events.event import Error, Frame, StackTrace
 
 
 def line(**keys):

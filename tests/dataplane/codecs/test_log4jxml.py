@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rutta.codecs.log4jxml import make
-from rutta.event import NO_TIME, Error, Event, Frame, StackTrace
+from rutta.events.event import NO_TIME, Error, Event, Frame, StackTrace
 from rutta.message import NOTHING, Block
 
 SIMPLE = (

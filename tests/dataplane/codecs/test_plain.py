@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rutta.codecs import auto, plain
-from rutta.event import NO_TIME, Event
+from rutta.events.event import NO_TIME, Event
 from rutta.message import NOTHING, Block
 
 OBJECT = b'{"message":"m"}'

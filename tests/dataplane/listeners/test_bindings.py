@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from rutta import bindings
-from rutta.bindings import Binding
 from rutta.errors import ConfigError
+from rutta.net import bindings
+from rutta.net.bindings import Binding
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ import msgspec
 import pytest
 import zstandard
 
-from rutta.cors import Cors
 from rutta.errors import ConfigError
-from rutta.http_auth import Auth, User
-from rutta.http_connection import Connection
-from rutta.http_server import HttpServer, Limits
 from rutta.listeners import http
 from rutta.message import Block, Failure, Receipt
+from rutta.net.cors import Cors
+from rutta.net.http_auth import Auth, User
+from rutta.net.http_connection import Connection
+from rutta.net.http_server import HttpServer, Limits
 from rutta.settings import Duration, Secret, Size, Tls, convert
 
 
@@ -355,7 +355,7 @@ async def test_headers_that_never_end_are_cut_off(running: Any, intake: Any) -> 
 
 @pytest.mark.parametrize("sent", [b"POST / HT", request(body=b"12345")[:-1]], ids=["half a head", "half a body"])
 async def test_a_slow_request_is_408(sent: bytes, running: Any, intake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rutta.http_server.SWEEP", 0.01)
+    monkeypatch.setattr("rutta.net.http_server.SWEEP", 0.01)
     listener = make(header_timeout=Duration(0.05), body_timeout=Duration(0.05))
     async with running(listener, intake) as address, connected(address) as client:
         answer = await client.ask(sent)
@@ -367,7 +367,7 @@ async def test_a_slow_request_is_408(sent: bytes, running: Any, intake: Any, mon
 async def test_a_loris_that_drips_is_408_all_the_same(
     running: Any, intake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rutta.http_server.SWEEP", 0.01)
+    monkeypatch.setattr("rutta.net.http_server.SWEEP", 0.01)
 
     async def drip(client: Client) -> None:
         with contextlib.suppress(ConnectionError):
@@ -383,7 +383,7 @@ async def test_a_loris_that_drips_is_408_all_the_same(
 
 
 async def test_an_idle_connection_is_closed(running: Any, intake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rutta.http_server.SWEEP", 0.01)
+    monkeypatch.setattr("rutta.net.http_server.SWEEP", 0.01)
     async with running(make(idle_timeout=Duration(0.05)), intake) as address, connected(address) as client:
         assert (await client.ask(request())).status == 201
         assert await client.closed()
@@ -630,7 +630,7 @@ async def test_stop_waits_for_deliveries(running: Any, intake: Any) -> None:
 async def test_stop_gives_up_a_request_that_does_not_arrive(
     running: Any, intake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rutta.http_server.LAST_CALL", 0.05)
+    monkeypatch.setattr("rutta.net.http_server.LAST_CALL", 0.05)
     listener = make()
     async with running(listener, intake) as address, connected(address) as client:
         client.writer.write(b"POST / HTTP/1.1\r\n")
@@ -671,7 +671,7 @@ async def test_a_preflight_needs_no_credential(running: Any, intake: Any) -> Non
 async def test_a_secret_that_changes_is_taken(
     running: Any, intake: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rutta.http_auth.FRESH", 0.0)
+    monkeypatch.setattr("rutta.net.http_auth.FRESH", 0.0)
     file = tmp_path / "token"
     file.write_text("old\n")
     listener = make(auth=Auth(bearer=[Secret(file=str(file))]))

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from rutta import formats, rotation, settings
+from rutta import formats, settings
+from rutta.disk import rotation
 from rutta.errors import ConfigError, Retry
 from rutta.message import Batch
 from rutta.targets import DELIVERED
@@ -214,7 +215,7 @@ async def test_a_pipe_gets_the_events_and_is_never_rotated(
 async def test_a_pipe_whose_reader_is_slow_is_waited_for_and_lets_go_at_close(
     opened: Make, batch: Callable[..., Batch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rutta.writing._GLANCE", 10)
+    monkeypatch.setattr("rutta.disk.writing._GLANCE", 10)
     os.mkfifo(tmp_path / "x.log")
     reader = os.open(tmp_path / "x.log", os.O_RDONLY | os.O_NONBLOCK)
     target = await opened()

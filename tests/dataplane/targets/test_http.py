@@ -16,8 +16,8 @@ from aiohttp import web
 
 from rutta import formats, settings
 from rutta.errors import ConfigError, Reject, Retry
-from rutta.http_client import Client, Login, compressed, retry_after
 from rutta.message import Batch
+from rutta.net.http_client import Client, Login, compressed, retry_after
 from rutta.settings import ClientTls, Secret
 from rutta.targets import DELIVERED
 from rutta.targets.http import Config, Http, from_uri, make

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from rutta import settings
 from rutta.errors import ConfigError, Retry
-from rutta.event import Event
-from rutta.measurement import Rules, line
+from rutta.events.event import Event
+from rutta.influx.measurement import Rules, line
 from rutta.message import Batch
 from rutta.targets import DELIVERED
 from rutta.targets.influxdb import Config, InfluxDb, make

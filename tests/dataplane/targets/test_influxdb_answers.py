@@ -15,8 +15,9 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from rutta import influx_refusals, settings
+from rutta import settings
 from rutta.errors import Reject, Retry
+from rutta.influx import refusals as influx_refusals
 from rutta.message import Batch
 from rutta.targets import DELIVERED
 from rutta.targets.influxdb import Config, InfluxDb, make

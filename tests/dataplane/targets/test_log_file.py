@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rutta import log_file
-from rutta.log_file import LogFile
-from rutta.rotation import Naming, Rotate
+from rutta.disk import log_file
+from rutta.disk.log_file import LogFile
+from rutta.disk.rotation import Naming, Rotate
+from rutta.disk.writing import whole_events
 from rutta.settings import Duration, Size
-from rutta.writing import whole_events
 
 NOW = 1_732_300_000.0
 

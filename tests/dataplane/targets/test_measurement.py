@@ -2,9 +2,9 @@
 
 import pytest
 
-from rutta import units
-from rutta.event import Error, Event, Frame, Gauge, Span, StackTrace, Unit
-from rutta.measurement import Rules, line
+from rutta.events import units
+from rutta.events.event import Error, Event, Frame, Gauge, Span, StackTrace, Unit
+from rutta.influx.measurement import Rules, line
 
 TIME = 1_700_000_000_000_000_000
 RULES = Rules(frozenset({"service", "host", "region"}))

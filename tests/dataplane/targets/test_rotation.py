@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from rutta.rotation import Closed, Keep, Naming, compress, surplus, tidy
+from rutta.disk.rotation import Closed, Keep, Naming, compress, surplus, tidy
 from rutta.settings import Duration, Size
 
 NOW = 1_732_300_000.0  # 2024-11-22T18:26:40Z

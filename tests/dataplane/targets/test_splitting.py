@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rutta.errors import Reject, Retry
 from rutta.message import Batch
-from rutta.splitting import Tally, TooLarge, deliver
+from rutta.net.splitting import Tally, TooLarge, deliver
 
 
 class Sized:

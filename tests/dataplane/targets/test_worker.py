@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from rutta.worker import Worker
+from rutta.disk.worker import Worker
 
 
 async def test_jobs_run_in_order_on_one_thread_that_is_not_ours() -> None:

@@ -1,0 +1,1 @@
+"""Files that grow, rotate and are synced, off the event loop."""

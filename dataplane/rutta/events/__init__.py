@@ -1,0 +1,1 @@
+"""One event: its model, the schemas it comes in, and how it is written again."""

@@ -1,0 +1,70 @@
+"""Read the lenient object of v5: any JSON object, whoever wrote it (reference §3.8).
+
+The first alias of a key that can be read is taken; everything else becomes a field under the name it had.
+"""
+
+from typing import Any, Final
+
+from rutta.events import stack_trace, timestamps
+from rutta.events.event import NO_TIME, Error, Event
+from rutta.events.units import gauge
+from rutta.events.values import Mismatch, entries, expected, keep, lenient_level, name, text, unwrap, values
+
+NO_TEXT: Final = "-"  # what v5 wrote for an object without a text
+
+
+def read(source: dict[str, Any]) -> Event:
+    """Read an object; never fails."""
+    rest = dict(source)
+    found: dict[str, Any] = {"text": NO_TEXT, "timestamp": NO_TIME}
+    for attribute, aliases, read_one in _ALIASES:
+        for key in aliases:
+            if key in rest and _take(found, attribute, rest, key, read_one):
+                break
+    if rest:
+        found["fields"] = fields = dict(found["fields"]) if "fields" in found else {}
+        for key, value in rest.items():
+            keep(fields, key, unwrap(value))
+    return Event(kind="event", **found)
+
+
+def _take(found: dict[str, Any], attribute: str, rest: dict[str, Any], key: str, read_one: Any) -> bool:
+    """Read one key and take it out of the rest; what could not be read of it stays there."""
+    value = rest[key]
+    if value is None and key != "value":
+        del rest[key]
+        return False
+    try:
+        found[attribute] = read_one(value)
+        del rest[key]
+    except Mismatch as problem:
+        if problem.instead is None:
+            return False
+        found[attribute] = problem.instead
+        if problem.rest is not None:
+            rest[key] = problem.rest
+    return True
+
+
+def _error(value: object) -> Error:
+    """Read an error that is one: v6's object, or a printed stack trace. Other texts stay a field."""
+    if isinstance(value, str) and not stack_trace.looks_like(value):
+        raise expected("a stack trace", value)
+    found = stack_trace.error(value)
+    if found is None or found == Error():
+        raise expected("an error", value)
+    return found
+
+
+_ALIASES: Final = (
+    ("name", ("name", "source", "logger"), name),
+    ("text", ("message", "value"), text),
+    ("level", ("level", "severity"), lenient_level),
+    ("timestamp", ("timestamp", "@timestamp"), timestamps.parse),
+    ("error", ("error", "_logary.error"), _error),
+    ("fields", ("fields",), values),
+    ("context", ("context",), values),
+    ("gauges", ("gauges",), lambda value: entries(value, gauge)),
+)
+KEYS: Final = frozenset(key for _, aliases, _ in _ALIASES for key in aliases)
+"""Every key that v5 knows; others are fields."""
