@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from rutta.errors import Retry
 from rutta.formats import Format
 from rutta.message import Batch
+from rutta.rows.rows import count_lines
 from rutta.targets import DELIVERED, Lost, Outcome
 
 _MOST_BUFFERS: Final = 1024  # IOV_MAX on Linux and the BSDs
@@ -65,7 +66,10 @@ def _rest(buffers: list[bytes | memoryview], count: int) -> list[bytes | memoryv
 def is_by_line(batches: Sequence[Batch], buffers: Sequence[bytes], format: Format) -> bool:  # noqa: A002
     """Say whether each event is one line: not for msgpack, nor for plain texts with newlines inside."""
     if format.name == "plain":
-        return all(data.count(b"\n") == len(batch) for batch, data in zip(batches, buffers, strict=True))
+        return all(
+            data is batch.rows.payload() or count_lines(data) == len(batch)  # a payload is lines by contract
+            for batch, data in zip(batches, buffers, strict=True)
+        )
     return format.name != "msgpack"
 
 

@@ -108,14 +108,15 @@ def objects_of_array(data: bytes) -> list[bytes] | None:
         items = list(map(bytes, _raw_array(data)))
     except REFUSED:
         return None
-    if not all(map(_OPENS, items)):
+    if set(map(_FIRST, items)) - _BRACE:
         return None
     if b"\n" in data or b"\r" in data:
         items = [msgspec.json.format(item, indent=-1) for item in items]
     return items
 
 
-_OPENS: Final = operator.methodcaller("startswith", b"{")
+_FIRST: Final = operator.itemgetter(0)
+_BRACE: Final = frozenset(b"{")
 
 
 def _is_ndjson(data: bytes) -> bool:
