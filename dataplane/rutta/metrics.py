@@ -22,6 +22,16 @@ from rutta.router import Router
 
 STATES: Final = ("Starting", "Healthy", "Retrying", "CircuitOpen")
 
+# What links count: its key in ``status``, the family, and what it says.
+_LINK_COUNTERS: Final = (
+    ("blocks", "rutta_link_blocks", "Blocks sent or taken."),
+    ("bytes", "rutta_link_bytes", "Bytes of these blocks."),
+    ("gaps", "rutta_link_gaps", "Blocks missed by sequence (Broadcast)."),
+    ("duplicates", "rutta_link_duplicates", "Blocks that came again."),
+    ("possiblyLost", "rutta_link_possibly_lost", "Blocks that dead receivers had not acknowledged (AtMostOnce)."),
+    ("sentAgain", "rutta_link_sent_again", "Blocks sent once more."),
+)
+
 
 class EngineCollector(Collector):
     """Reads one engine's counters at each scrape."""
@@ -93,15 +103,15 @@ class EngineCollector(Collector):
         return accepted, delivered, dropped, held, size, limit, retries, restarts, state, seconds
 
     def _links(self) -> Iterable[Metric]:
-        """Links tell their peers and losses by ``status``."""
+        """Links tell their peers and losses by ``status``; a counter that an end does not have is left out."""
         peers = GaugeMetricFamily("rutta_link_peers", "Peers connected.", labels=["component"])
-        gaps = CounterMetricFamily("rutta_link_gaps", "Blocks missed by sequence (Broadcast).", labels=["component"])
-        again = CounterMetricFamily("rutta_link_duplicates", "Blocks that came again.", labels=["component"])
+        counters = {key: CounterMetricFamily(name, text, labels=["component"]) for key, name, text in _LINK_COUNTERS}
         for label, status in self._link_status():
-            peers.add_metric([label], len(status.get("peers", ())))
-            gaps.add_metric([label], status.get("gaps", 0))
-            again.add_metric([label], status.get("duplicates", 0))
-        return peers, gaps, again
+            peers.add_metric([label], status.get("connected", status.get("senders", 0)))
+            for key, family in counters.items():
+                if key in status:
+                    family.add_metric([label], status[key])
+        return peers, *counters.values()
 
     def _link_status(self) -> Iterator[tuple[str, Any]]:
         for ear in self._router.ears.values():

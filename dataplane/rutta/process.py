@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rutta import VERSION, admin
+from rutta import VERSION, admin, memory
 from rutta.config import Config
 from rutta.router import Router
 
@@ -22,6 +22,7 @@ AT_ONCE: Final = 130
 
 async def run(config: Config, *, reload: Callable[[], Config], watched: Path | None) -> int:
     """Run the engine until SIGTERM or SIGINT; return the exit code. Raises ConfigError if the start fails."""
+    memory.keep()
     router = Router(config, reload=reload)
     stop = asyncio.Event()
     wish = asyncio.Event()
@@ -127,6 +128,7 @@ async def forward(binds: Sequence[str], dials: Sequence[str], outs: Sequence[str
     """Run the original's XSUB ⇄ XPUB proxy until a signal; return the exit code."""
     from rutta import proxy
 
+    memory.keep()
     stop = asyncio.Event()
     with signals(stop):
         async with admin.serving_plain(health):

@@ -12,8 +12,6 @@ from typing import Any, Final
 
 import zmq
 
-from rutta.link import memory
-
 LINGER: Final = 1000  # milliseconds in which a closed socket still sends; so the context's end is bounded too
 READ_AT_ONCE: Final = 64  # messages, before others get their turn on the loop
 
@@ -25,7 +23,6 @@ def acquire() -> "zmq.Context[zmq.Socket[bytes]]":
     """Use the process's one context; ``release`` it after closing every socket made of it."""
     global _context, _users
     if _context is None:
-        memory.keep()
         _context = zmq.Context()
     _users += 1
     return _context

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rutta.link import memory
+from rutta import memory
 from rutta.link.numbers import Numbers, within
 from rutta.link.seen import Seen
 from rutta.message import Origin

@@ -1,7 +1,8 @@
 """Makes glibc keep the memory of blocks for the next blocks, instead of giving it back and asking again for each one.
 
 By default a freed block of 256 KiB goes back to the kernel, and the next one costs 64 page faults: a third of a
-receiver's CPU. With these limits a process keeps at most 16 MiB that it does not use.
+link receiver's CPU, a quarter of a tcp listener's for plain lines. With these limits a process keeps at most 16 MiB
+that it does not use.
 """
 
 import ctypes
