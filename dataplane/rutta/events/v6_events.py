@@ -24,7 +24,7 @@ class _Common(Struct, rename="camel", forbid_unknown_fields=True, gc=False):
     type: Literal["event"]
     event: str
     id: str = ""
-    name: str = ""
+    name: str | list[str] = ""
     level: Level = DEBUG
     timestamp: Nanoseconds | UnsetType = UNSET
     received: Nanoseconds | UnsetType = UNSET
@@ -56,7 +56,7 @@ def common(line: bytes) -> Event | None:
         return None
     return Event(
         id=id_,
-        name=row.name,
+        name=row.name if isinstance(row.name, str) else ".".join(row.name),
         level=_LEVEL[row.level],
         timestamp=NO_TIME if row.timestamp is UNSET else row.timestamp,
         received=0 if row.received is UNSET else row.received,

@@ -34,7 +34,7 @@ class _Line(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, gc
 
     type: Literal["event"]
     id: str = ""
-    name: str = ""
+    name: str | list[str] = ""
     level: Level = DEBUG
     received: Nanoseconds | UnsetType = UNSET
     timestamp: Nanoseconds | UnsetType = UNSET
@@ -124,6 +124,8 @@ def _set_rest(batch: Batch, found: list[Any], start: int) -> None:
             found[row] = None
             continue
         line.level = _WORDS[line.level]
+        if isinstance(line.name, list):
+            line.name = ".".join(line.name)
         if line.received is UNSET:
             line.received = received
         if line.timestamp is UNSET:
