@@ -22,6 +22,7 @@ examples:
   bench/run.py --rows json,plain --seconds 2      two rows, quickly
   bench/run.py --rows json --peers none           Rutta alone, nothing is fetched
   bench/run.py --output markdown > table.md       the table for a document; progress goes to stderr
+  bench/run.py --into docs/performance.md         put it there
 
 rows:
 {rows}
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rounds=options.rounds,
         outcomes=outcomes,
     )
+    if options.into:
+        options.into.write_text(report.replaced(options.into.read_text(), report.markdown(run)))
     _print(run, options.output)
     return OK if all(outcome.lines[0].rounds for outcome in outcomes) else BROKEN
 
@@ -97,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         help="wait so long for other programs to be quiet before each round (10)",
     )
     parser.add_argument("--output", choices=("terminal", "markdown", "json"), default="terminal", help="form of stdout")
+    parser.add_argument(
+        "--into", type=_document, metavar="FILE", help="also put the Markdown between the marks of this document"
+    )
     parser.add_argument("--offline", action="store_true", help="fetch no peers; what is missing becomes a note")
     parser.add_argument("--cache", type=Path, default=cache, metavar="DIR", help=f"where peers are kept ({cache})")
     parser.add_argument("--folder", type=_folder, metavar="DIR", help="disk to write on (default: the system's temp)")
@@ -136,6 +142,13 @@ def _count(text: str) -> int:
     if not 1 <= (value := int(text)) <= 99:
         raise argparse.ArgumentTypeError("must be 1 to 99")
     return value
+
+
+def _document(text: str) -> Path:
+    document = Path(text)
+    if not document.is_file() or not report.has_marks(document.read_text()):
+        raise argparse.ArgumentTypeError(f"{text} is no document with the lines {report.BEGIN} and {report.END}")
+    return document
 
 
 def _folder(text: str) -> Path:

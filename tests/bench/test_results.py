@@ -140,6 +140,13 @@ def test_markdown_holds_the_command_the_ratio_the_verdict_and_what_is_missing(ru
     assert len({line.count("|") for line in table}) == 1
 
 
+def test_results_replace_what_stood_between_the_marks_of_a_document():
+    document = f"# Title\n{report.BEGIN}\nold\n{report.END}\nrest\n"
+    assert report.has_marks(document)
+    assert report.replaced(document, "new\n") == f"# Title\n{report.BEGIN}\nnew\n{report.END}\nrest\n"
+    assert not report.has_marks("# Title\n")
+
+
 def test_the_terminal_shows_the_same(run):
     out = io.StringIO()
     report.terminal(run, Console(file=out, width=200))
