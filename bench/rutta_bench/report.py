@@ -42,17 +42,18 @@ def cells(outcome: Outcome, line: Line) -> list[str]:
     """Return the cells of one line, as ``HEADERS``."""
     if not line.rounds:
         return [line.label, "–", "", "", "", "", line.note]
-    row, middle = outcome.row, results.typical(line)
-    idle = row.measure == "idle"
-    ours = outcome.lines[0]
+    row, ours, idle = outcome.row, outcome.lines[0], outcome.row.measure == "idle"
+    core = results.middle(line, lambda sample: sample.core)
+    peak = results.middle(line, lambda sample: sample.rss_peak / MIB)
+    after = results.middle(line, lambda sample: sample.rss_after / MIB)
     times = 0.0 if line is ours or idle else results.ratio(row, ours, line)
     return [
         line.label,
-        "" if idle else results.short(middle.per_cpu_second),
+        "" if idle else results.short(results.middle(line, lambda sample: sample.per_cpu_second)),
         "" if idle else f"{results.spread(row, line):.0f} %",
-        "" if idle else results.short(middle.per_second),
-        f"{middle.core:.1f} %" if middle.core < 10 else f"{middle.core:.0f} %",
-        f"{middle.rss_peak / MIB:.0f} / {middle.rss_after / MIB:.0f} MiB",
+        "" if idle else results.short(results.middle(line, lambda sample: sample.per_second)),
+        f"{core:.1f} %" if core < 10 else f"{core:.0f} %",
+        f"{peak:.0f} / {after:.0f} MiB",
         f"{times:.1f} ×" if times else "",
     ]
 

@@ -1,7 +1,7 @@
 """Rounds → medians, spreads, ratios and verdicts. Pure."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -47,6 +47,11 @@ def spread(row: Row, line: Line) -> float:
     values = [value(row, sample) for sample in line.rounds]
     middle = median(row, line)
     return 100 * (max(values) - min(values)) / middle if middle else 0.0
+
+
+def middle(line: Line, of: Callable[[Sample], float]) -> float:
+    """Return the median of anything over the rounds."""
+    return statistics.median(map(of, line.rounds))
 
 
 def typical(line: Line) -> Sample:
