@@ -14,8 +14,9 @@ import yaml
 from msgspec import Meta, Struct
 
 from rutta import components
+from rutta.conversion import convert, problems, unknown
 from rutta.errors import ConfigError, Problem
-from rutta.settings import Duration, Secret, convert, default, enc_hook, problems, unknown
+from rutta.settings import Duration, Secret, default, enc_hook
 from rutta.target_settings import TargetSettings
 from rutta.targets import Gathering
 from rutta.uris import entry_of_uri

@@ -1,26 +1,22 @@
 """The types that settings are made of: durations, sizes, ports, secrets.
 
 A component's ``Config`` is a frozen ``msgspec.Struct`` of these and of plain types; each field carries
-its text in ``Annotated[..., Meta(description=...)]``, which becomes help, schema and CRD text. ``convert``
-turns what a user wrote into such a struct and reports every problem at once, with its path.
+its text in ``Annotated[..., Meta(description=...)]``, which becomes help, schema and CRD text.
 """
 
 import contextlib
-import difflib
 import functools
 import os
 import re
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, _json_schema, json
 
-from rutta.errors import ConfigError, Problem
-
-_T = TypeVar("_T")
+from rutta.errors import ConfigError
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
 _SECONDS: Final = {
@@ -227,115 +223,26 @@ def _our_defaults() -> Iterator[None]:
         _json_schema.to_builtins = original  # type: ignore[attr-defined]
 
 
-def _structs(kind: Any, seen: set[type[Struct]]) -> set[type[Struct]]:
-    """All structs that ``kind`` is made of."""
-    bare = _bare(kind)
-    if isinstance(bare, type) and issubclass(bare, Struct):
-        if bare not in seen:
-            seen.add(bare)
-            for field in msgspec.structs.fields(bare):
-                _structs(field.type, seen)
-    else:
-        for one in get_args(bare):
-            _structs(one, seen)
-    return seen
-
-
-def unknown(key: str, known: Sequence[str]) -> str:
-    """Say that a key is unknown, and name the nearest known one."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known)) or 'none'}"
-    return f"unknown setting; {hint}"
-
-
-def convert(value: object, kind: type[_T], *, path: str = "", strict: bool = True) -> _T:
-    """Convert ``value`` to ``kind``; raise ``ConfigError`` with every problem and its path.
-
-    ``strict=False`` reads numbers and booleans from strings (target URIs).
-    """
-    try:
-        return msgspec.convert(value, kind, strict=strict, dec_hook=dec_hook)
-    except msgspec.ValidationError:
-        raise ConfigError(problems(value, kind, path=path, strict=strict)) from None
-
-
-def problems(value: object, kind: Any, *, path: str, strict: bool = True) -> list[Problem]:
-    """Collect what is wrong with ``value`` as a ``kind``, depth first; empty if nothing is."""
-    bare = _bare(kind)
-    if isinstance(bare, type) and issubclass(bare, Struct) and isinstance(value, Mapping):
-        return _struct_problems(value, bare, path=path, strict=strict)
-    if get_origin(bare) in (list, tuple, Sequence) and isinstance(value, list):
-        item = get_args(bare)[0]
-        wrong = [
-            found
-            for index, one in enumerate(value)
-            for found in problems(one, item, path=f"{path}[{index}]", strict=strict)
-        ]
-        if wrong:
-            return wrong
-    try:
-        msgspec.convert(value, kind, strict=strict, dec_hook=dec_hook)
-    except msgspec.ValidationError as exc:
-        return [Problem(path, explain(value, kind, exc))]
-    return []
-
-
-def _struct_problems(value: Mapping[Any, Any], kind: type[Struct], *, path: str, strict: bool) -> list[Problem]:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    found: list[Problem] = []
-    for key, one in value.items():
-        here = f"{path}.{key}" if path else str(key)
-        if key not in fields:
-            if kind.__struct_config__.forbid_unknown_fields:
-                found.append(Problem(here, unknown(str(key), list(fields))))
-            continue
-        found += problems(one, fields[key].type, path=here, strict=strict)
-    found += [
-        Problem(f"{path}.{name}" if path else name, "is required")
-        for name, field in fields.items()
-        if field.required and name not in value
-    ]
-    if not found:  # a rule between fields (``__post_init__``)
-        try:
-            msgspec.convert(value, kind, strict=strict, dec_hook=dec_hook)
-        except msgspec.ValidationError as exc:
-            found.append(Problem(path, _without_place(str(exc))))
-    return found
-
-
-def _bare(kind: Any) -> Any:
-    """Take off ``Annotated`` and the ``None`` of an optional."""
+def bare(kind: Any) -> Any:
+    """Take ``Annotated``, and the ``None`` of an optional, off a type."""
     if get_origin(kind) is Annotated:
-        return _bare(get_args(kind)[0])
+        return bare(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
         rest = [one for one in get_args(kind) if one is not type(None)]
         if len(rest) == 1:
-            return _bare(rest[0])
+            return bare(rest[0])
     return kind
 
 
-def _metas(kind: Any) -> list[Meta]:
-    if get_origin(kind) is Annotated:
-        args = get_args(kind)
-        return [one for one in args[1:] if isinstance(one, Meta)] + _metas(args[0])
-    if get_origin(kind) in (Union, types.UnionType):
-        return [meta for one in get_args(kind) for meta in _metas(one)]
-    return []
-
-
-def explain(value: object, kind: Any, exc: Exception) -> str:
-    """Say in a user's words why ``value`` is no ``kind``."""
-    if any((meta.extra_json_schema or {}).get("format") == "port" for meta in _metas(kind)):
-        return f"{value!r} is not a port (1–65535)"
-    bare = _bare(kind)
-    if get_origin(bare) is Literal:
-        words = [str(word) for word in get_args(bare)]
-        near = difflib.get_close_matches(str(value), words, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{value!r} is not one of {', '.join(words)}{hint}"
-    text = _without_place(str(exc))
-    return text if repr(value) in text else f"{text}, got {value!r}" if isinstance(value, int | float) else text
-
-
-def _without_place(text: str) -> str:
-    return text.split(" - at `$", 1)[0]
+def _structs(kind: Any, seen: set[type[Struct]]) -> set[type[Struct]]:
+    """All structs that ``kind`` is made of."""
+    core = bare(kind)
+    if isinstance(core, type) and issubclass(core, Struct):
+        if core not in seen:
+            seen.add(core)
+            for field in msgspec.structs.fields(core):
+                _structs(field.type, seen)
+    else:
+        for one in get_args(core):
+            _structs(one, seen)
+    return seen

@@ -14,8 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from rutta import components
+from rutta.conversion import unknown
 from rutta.errors import ConfigError, Problem
-from rutta.settings import Duration, Secret, Size, unknown
+from rutta.settings import Duration, Secret, Size
 from rutta.target_settings import TargetSettings
 
 ALIASES: Final = {"https": "http"}

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rutta.conversion import convert
 from rutta.errors import ConfigError
-from rutta.settings import Duration, Secret, Size, Tls, convert, enc_hook
+from rutta.settings import Duration, Secret, Size, Tls, enc_hook
 
 
 @pytest.mark.parametrize(

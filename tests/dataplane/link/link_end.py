@@ -10,10 +10,10 @@ import signal
 import sys
 from typing import Any
 
+from rutta.conversion import convert
 from rutta.link.opaque import Opaque
 from rutta.listeners import link as link_listener
 from rutta.message import NOTHING, Block, Receipt
-from rutta.settings import convert
 from rutta.targets import link as link_target
 
 BEAT = "0.2s"

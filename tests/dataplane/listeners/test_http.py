@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import zstandard
 
+from rutta.conversion import convert
 from rutta.errors import ConfigError
 from rutta.listeners import http
 from rutta.message import Block, Failure, Receipt
@@ -21,7 +22,7 @@ from rutta.net.cors import Cors
 from rutta.net.http_auth import Auth, User
 from rutta.net.http_connection import Connection
 from rutta.net.http_server import HttpServer, Limits
-from rutta.settings import Duration, Secret, Size, Tls, convert
+from rutta.settings import Duration, Secret, Size, Tls
 
 
 def make(**settings: Any) -> http.Http:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from rutta.conversion import convert
 from rutta.errors import ConfigError
 from rutta.listeners import tcp
-from rutta.settings import Duration, Size, Tls, convert
+from rutta.settings import Duration, Size, Tls
 
 
 def make(**settings: Any) -> tcp.Tcp:

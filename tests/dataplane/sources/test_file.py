@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from rutta.conversion import convert
 from rutta.errors import ConfigError
-from rutta.settings import Duration, Size, convert
+from rutta.settings import Duration, Size
 from rutta.sources import file
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from rutta import formats, settings
+from rutta import conversion, formats
 from rutta.errors import ConfigError, Retry
 from rutta.message import Batch
 from rutta.targets import DELIVERED, console
@@ -27,7 +27,7 @@ async def opened(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
     async def build(fd: int | None = None, **given: Any) -> Console:
         if fd is not None:
             monkeypatch.setitem(console._DESCRIPTORS, "Stdout", fd)
-        target = make(settings.convert(given, Config), "console")
+        target = make(conversion.convert(given, Config), "console")
         made.append(target)
         await target.open()
         return target
@@ -231,4 +231,4 @@ def test_colour_is_for_terminals_unless_somebody_said_otherwise(
 )
 def test_settings_that_cannot_work_are_refused_with_a_reason(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        settings.convert(given, Config)
+        conversion.convert(given, Config)

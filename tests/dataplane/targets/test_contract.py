@@ -20,7 +20,7 @@ import pytest
 import pytest_asyncio
 from msgspec import Meta, Struct
 
-from rutta import components, settings
+from rutta import components, conversion, settings
 from rutta.errors import ConfigError, Reject, Retry
 from rutta.message import Batch
 from rutta.settings import Secret
@@ -43,7 +43,7 @@ def example(name: str) -> dict[str, Any]:
 
 
 def convert(name: str, given: Mapping[str, Any]) -> Any:
-    return settings.convert(given, components.config_of("targets", name))
+    return conversion.convert(given, components.config_of("targets", name))
 
 
 def parts(kind: Any) -> Iterator[Any]:

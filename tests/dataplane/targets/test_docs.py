@@ -14,7 +14,7 @@ from rutta import config, uris
 
 DOCS = next(parent for parent in Path(__file__).resolve().parents if (parent / "pyproject.toml").exists()) / "docs"
 PAGES = sorted((DOCS / "targets").glob("*.md"))
-MINE = ("console", "file", "http", "influxdb", "noop")
+MINE = ("console", "file", "http", "influxdb", "link", "noop", "shipper")
 
 
 @pytest.fixture(scope="module")

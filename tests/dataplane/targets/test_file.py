@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from rutta import formats, settings
+from rutta import conversion, formats, settings
 from rutta.disk import rotation
 from rutta.errors import ConfigError, Retry
 from rutta.message import Batch
@@ -30,7 +30,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Make]:
     made: list[File] = []
 
     async def build(**given: Any) -> File:
-        target = make(settings.convert({"path": f"{tmp_path}/x.log", **given}, Config), "out")
+        target = make(conversion.convert({"path": f"{tmp_path}/x.log", **given}, Config), "out")
         made.append(target)
         await target.open()
         return target
@@ -247,7 +247,10 @@ def _readable(fd: int) -> bool:
 
 
 async def test_dev_null_takes_everything_and_nothing_beside_it_is_touched(batch: Callable[..., Batch]) -> None:
-    target = make(settings.convert({"path": "/dev/null", "rotate": {"maxBytes": 1}, "keep": {"files": 0}}, Config), "o")
+    given = {"path": "/dev/null", "rotate": {"maxBytes": 1}, "keep": {"files": 0}}
+    target = make(conversion.convert(given, Config), "o")
+        conversion.convert({"path": "/dev/null", "rotate": {"maxBytes": 1}, "keep": {"files": 0}}, Config), "o"
+    )
     await target.open()
     assert await target.send([batch({"event": "a"})]) == DELIVERED
     await target.close()
@@ -317,7 +320,7 @@ def test_a_uri_that_names_a_host_is_refused() -> None:
 )
 def test_settings_that_cannot_work_are_refused_with_a_reason(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        settings.convert(given, Config)
+        conversion.convert(given, Config)
 
 
 def test_rotation_settings_are_the_same_struct_in_the_schema() -> None:

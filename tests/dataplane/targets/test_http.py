@@ -14,7 +14,7 @@ import pytest_asyncio
 import zstandard
 from aiohttp import web
 
-from rutta import formats, settings
+from rutta import conversion, formats
 from rutta.errors import ConfigError, Reject, Retry
 from rutta.message import Batch
 from rutta.net.http_client import Client, Login, compressed, retry_after
@@ -31,7 +31,7 @@ async def opened(server: Any) -> AsyncIterator[Make]:
     made: list[Http] = []
 
     async def build(**given: Any) -> Http:
-        target = make(settings.convert({"endpoint": f"{server.url}/logs?tenant=a%2Fb", **given}, Config), "web")
+        target = make(conversion.convert({"endpoint": f"{server.url}/logs?tenant=a%2Fb", **given}, Config), "web")
         made.append(target)
         await target.open()
         return target
@@ -337,7 +337,7 @@ async def test_a_certificate_counts_only_when_it_is_trusted(
             ({"caFile": certificate[0]}, True),
             ({"insecureSkipVerify": True}, True),
         ):
-            target = make(settings.convert({"endpoint": url, "tls": tls}, Config), "web")
+            target = make(conversion.convert({"endpoint": url, "tls": tls}, Config), "web")
             await target.open()
             if trusted:
                 assert await target.send([batch({"event": "a"})]) == DELIVERED
@@ -385,7 +385,7 @@ def test_a_uri_of_a_dot_leaves_the_endpoint_to_the_query() -> None:
 )
 def test_settings_that_cannot_work_are_refused_with_a_reason(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        settings.convert(given, Config)
+        conversion.convert(given, Config)
 
 
 def test_a_date_of_retry_after_is_counted_from_now() -> None:

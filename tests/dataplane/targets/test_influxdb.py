@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from rutta import settings
+from rutta import conversion
 from rutta.errors import ConfigError, Retry
 from rutta.events.event import Event
 from rutta.influx.measurement import Rules, line
@@ -38,7 +38,7 @@ async def opened(influx: Any) -> AsyncIterator[Make]:
     made: list[InfluxDb] = []
 
     async def build(**given: Any) -> InfluxDb:
-        target = make(settings.convert({"endpoint": f"{influx.url}/", **given}, Config), "influx")
+        target = make(conversion.convert({"endpoint": f"{influx.url}/", **given}, Config), "influx")
         made.append(target)
         await target.open()
         return target
@@ -233,4 +233,4 @@ async def test_a_server_that_is_not_there_is_tried_again(batch: Callable[..., Ba
 )
 def test_settings_that_cannot_work_are_refused_with_a_reason(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        settings.convert(given, Config)
+        conversion.convert(given, Config)

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from rutta import settings
+from rutta import conversion
 from rutta.errors import Reject, Retry
 from rutta.influx import refusals as influx_refusals
 from rutta.message import Batch
@@ -72,7 +72,7 @@ async def opened(server: Any) -> AsyncIterator[Make]:
     made: list[InfluxDb] = []
 
     async def build(**given: Any) -> InfluxDb:
-        target = make(settings.convert({"endpoint": f"{server.url}/somewhere", **given}, Config), "influx")
+        target = make(conversion.convert({"endpoint": f"{server.url}/somewhere", **given}, Config), "influx")
         made.append(target)
         await target.open()
         return target
