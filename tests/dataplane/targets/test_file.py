@@ -249,8 +249,6 @@ def _readable(fd: int) -> bool:
 async def test_dev_null_takes_everything_and_nothing_beside_it_is_touched(batch: Callable[..., Batch]) -> None:
     given = {"path": "/dev/null", "rotate": {"maxBytes": 1}, "keep": {"files": 0}}
     target = make(conversion.convert(given, Config), "o")
-        conversion.convert({"path": "/dev/null", "rotate": {"maxBytes": 1}, "keep": {"files": 0}}, Config), "o"
-    )
     await target.open()
     assert await target.send([batch({"event": "a"})]) == DELIVERED
     await target.close()
