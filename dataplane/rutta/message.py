@@ -59,7 +59,8 @@ class Block:
     ZeroMQ message). ``context`` holds for every event of it and is merged under the events' own. ``times`` gives
     each line the timestamp (ns) of an event that has none; its length is the number of lines. ``atomic``: if one
     input of it is bad, none of it is accepted (http). ``codec`` is set where the block itself says it (links).
-    ``count`` is set, and the data opaque, in a proxy; ``hop`` counts the proxies passed.
+    ``count`` is set by links: how many events the sender, who has checked them, says there are; in a proxy the data
+    stays opaque. ``hop`` counts the links passed.
     """
 
     __slots__ = ("atomic", "codec", "context", "count", "data", "hop", "lines", "origin", "received", "times")

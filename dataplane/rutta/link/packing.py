@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from rutta.link.opaque import OpaqueRows
 from rutta.link.protocol import HOP_LIMIT, Parcel, pack_times
 from rutta.message import Batch, Origin
+from rutta.rows.rows import count_lines
 from rutta.targets import Lost
 
 BLOCK: Final = 256 * 1024  # bytes that batches are gathered to
@@ -113,17 +114,15 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _parts(batch: Batch) -> Iterator[tuple[range, bytes, Sequence[int] | None]]:
-    """Cut a batch that is too large for a block into parts of at most ``BLOCK`` bytes, at least one event each."""
-    lines = batch.rows.lines()
-    start = size = 0
-    for at, line in enumerate(lines):
-        if at > start and size + len(line) + 1 > BLOCK:
-            yield _part(batch, lines, range(start, at))
-            start, size = at, 0
-        size += len(line) + 1
-    yield _part(batch, lines, range(start, len(lines)))
+    """Cut a batch that is too large for a block into parts of at most ``BLOCK`` bytes, at least one event each.
 
-
-def _part(batch: Batch, lines: Sequence[bytes], rows: range) -> tuple[range, bytes, Sequence[int] | None]:
-    times = None if batch.times is None else batch.times[rows.start : rows.stop]
-    return rows, b"\n".join([*lines[rows.start : rows.stop], b""]), times
+    A payload has one line per event, so bytes are cut at newlines and lines are only counted.
+    """
+    payload, times = batch.rows.payload(), batch.times
+    start = row = 0
+    while start < len(payload):
+        end = payload.rfind(b"\n", start, start + BLOCK) + 1 or payload.index(b"\n", start) + 1
+        part = payload[start:end]
+        rows = range(row, row + count_lines(part))
+        yield rows, part, None if times is None else times[rows.start : rows.stop]
+        start, row = end, rows.stop

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rutta import settings
+from rutta import conversion
 from rutta.errors import ConfigError
 from rutta.link.opaque import Opaque
 from rutta.listeners import link as link_listener
@@ -136,7 +136,7 @@ class Links:
 
     async def receive(self, intake: FakeIntake | None = None, **config: Any) -> Receiving:
         listener = link_listener.make(
-            settings.convert({"bind": "127.0.0.1:0", "heartbeat": "0.1s", **config}, link_listener.Config), "in"
+            conversion.convert({"bind": "127.0.0.1:0", "heartbeat": "0.1s", **config}, link_listener.Config), "in"
         )
         return await self.serve(listener, intake)
 
@@ -163,7 +163,7 @@ class Links:
         given: dict[str, Any] = {"heartbeat": "0.1s", **config}
         if addresses:
             given["addresses"] = list(addresses)
-        kind = settings.convert(given, link_target.Config)
+        kind = conversion.convert(given, link_target.Config)
         target = link_target.Link(kind, "out", resolver=resolver) if resolver else link_target.make(kind, "out")
         await target.open()
         self._stack.push_async_callback(target.close)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rutta import settings
+from rutta import conversion
 from rutta.errors import ConfigError
 from rutta.link.protocol import HOP_LIMIT
 from rutta.listeners import link as link_listener
@@ -193,7 +193,7 @@ async def test_ipv6_and_several_bindings_work(links: Any) -> None:
 
 async def test_a_port_in_use_is_one_sentence(links: Any) -> None:
     here = await links.receive()
-    config = settings.convert({"bind": here.address}, link_listener.Config)
+    config = conversion.convert({"bind": here.address}, link_listener.Config)
     with pytest.raises(ConfigError, match=r"cannot bind 127\.0\.0\.1"):
         await link_listener.make(config, "in").bind()
 
@@ -208,7 +208,7 @@ async def test_a_port_in_use_is_one_sentence(links: Any) -> None:
 )
 def test_a_listener_refuses_what_cannot_work(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        settings.convert(config, link_listener.Config)
+        conversion.convert(config, link_listener.Config)
 
 
 @pytest.mark.parametrize(
@@ -223,4 +223,4 @@ def test_a_listener_refuses_what_cannot_work(config: dict[str, Any], message: st
 )
 def test_a_target_refuses_what_cannot_work(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        settings.convert(config, link_target.Config)
+        conversion.convert(config, link_target.Config)

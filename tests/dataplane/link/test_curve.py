@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import zmq
 
-from rutta import settings
+from rutta import conversion
 from rutta.errors import ConfigError
 from rutta.listeners import link as link_listener
 from rutta.targets import DELIVERED
@@ -62,4 +62,4 @@ async def test_a_key_that_is_none_is_one_sentence(links: Any) -> None:
 def test_a_secret_key_never_shows() -> None:
     public, secret = keys()
     given = {"curve": {"publicKey": public, "secretKey": secret}}
-    assert secret not in repr(settings.convert(given, link_listener.Config))
+    assert secret not in repr(conversion.convert(given, link_listener.Config))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import zmq
 
-from rutta import proxy, settings
+from rutta import conversion, proxy
 from rutta.codecs.json import make as json_codec
 from rutta.errors import ConfigError, Retry
 from rutta.listeners import pull, sub
@@ -41,7 +41,7 @@ async def ship() -> AsyncIterator[Any]:
     opened: list[Any] = []
 
     async def make(**config: Any) -> Any:
-        target = shipper.make(settings.convert({"linger": "1s", **config}, shipper.Config), "out")
+        target = shipper.make(conversion.convert({"linger": "1s", **config}, shipper.Config), "out")
         await target.open()
         opened.append(target)
         return target
@@ -53,7 +53,7 @@ async def ship() -> AsyncIterator[Any]:
 
 async def pulling(links: Any, **config: Any) -> Any:
     given = {"bind": "127.0.0.1:0", **config}
-    return await links.serve(pull.make(settings.convert(given, pull.Config), "in"))
+    return await links.serve(pull.make(conversion.convert(given, pull.Config), "in"))
 
 
 def events(*lines: bytes) -> Any:
@@ -153,7 +153,7 @@ async def test_a_stopping_listener_reads_what_is_here(links: Any, foreign: Any) 
 
 async def test_sub_gets_what_is_published_by_all_it_connects_to(links: Any, foreign: Any) -> None:
     (one, first), (other, second) = foreign(zmq.PUB, bind=True), foreign(zmq.PUB, bind=True)
-    here = await links.serve(sub.make(settings.convert({"connect": [f"tcp://{first}", second]}, sub.Config), "in"))
+    here = await links.serve(sub.make(conversion.convert({"connect": [f"tcp://{first}", second]}, sub.Config), "in"))
     while {b'{"p":1}', b'{"p":2}'} - set(here.intake.events):
         one.send(b'{"p":1}')
         other.send_multipart([b'{"p":', b"2}"])
@@ -207,7 +207,7 @@ async def test_shipper_says_which_events_found_no_room(ship: Any, monkeypatch: p
 
 async def test_what_is_in_zeromq_at_the_end_is_still_sent(links: Any, foreign: Any) -> None:
     puller, address = foreign(zmq.PULL, bind=True)
-    target = shipper.make(settings.convert({"pushTo": address, "codec": "ndjson"}, shipper.Config), "out")
+    target = shipper.make(conversion.convert({"pushTo": address, "codec": "ndjson"}, shipper.Config), "out")
     await target.open()
     await target.send([events(*(b'{"a":%d}' % number for number in range(500)))])
     await target.close()
@@ -237,7 +237,7 @@ async def test_a_shipper_that_publishes_waits_for_its_first_subscriber(links: An
 )
 def test_shipper_refuses_what_cannot_work(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        settings.convert(config, shipper.Config)
+        conversion.convert(config, shipper.Config)
 
 
 def free_port() -> int:
