@@ -25,6 +25,7 @@ log = logging.getLogger("rutta.listeners.tcp")
 READ_BUFFER: Final = 2**20  # 1 MiB did better than 256 KiB
 GATHER: Final = 0.002  # seconds that small reads wait for others to share a block with
 ENOUGH: Final = 256 * 1024  # bytes that wait no longer
+SMALL: Final = 4096  # bytes of a read after which a peer that talks all the time is left alone until the block goes on
 QUIET: Final = 0.05  # seconds without a read after which a stopping listener believes that all has come
 LAST_CALL: Final = 1.0  # seconds after which it believes so anyway
 
@@ -131,6 +132,7 @@ class _Serving:
         self._idle_timeout = float(config.idle_timeout)
         self._frames: list[bytes] = []
         self._size = 0
+        self._napping: list[_Connection] = []
         self._flush_at: asyncio.TimerHandle | None = None
         self._sweep_at: asyncio.TimerHandle | None = None
         self._complained = False
@@ -158,6 +160,16 @@ class _Serving:
             for data, lines in self.framing.blocks(frames):
                 self.intake.offer(Block(data, lines=lines))
             self.valve.check()
+        napping, self._napping = self._napping, []
+        if not self.valve.is_shut:  # opening it wakes everybody
+            for connection in napping:
+                connection.wake()
+
+    def nap(self, connection: "_Connection") -> None:
+        """Read nothing more of a peer that sends line by line before the block goes on: one wake-up for many lines."""
+        if self._flush_at is not None and not self.valve.is_shut:
+            connection.transport.pause_reading()
+            self._napping.append(connection)
 
     def complain(self, reason: str) -> None:
         """Say what a peer does wrong, once a minute."""
@@ -251,13 +263,21 @@ class _Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         serving = self._serving
+        before = self.read_at
         serving.last_read = self.read_at = serving.loop.time()
         frames = self._framer.feed(serving.buffer, nbytes)
         if frames:
             serving.gather(frames)
+            if nbytes < SMALL and self.read_at - before < GATHER:
+                serving.nap(self)
         if self._framer.broken:
             serving.complain(self._framer.broken)
             self.transport.abort()
+
+    def wake(self) -> None:
+        """Read on after a nap."""
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         return False  # the transport closes itself

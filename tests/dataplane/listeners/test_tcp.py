@@ -77,6 +77,18 @@ async def test_small_reads_of_many_connections_share_a_block(running: Any, intak
         await hang_up(*writers)
 
 
+async def test_a_peer_that_sends_line_by_line_is_read_in_naps_and_loses_nothing(running: Any, intake: Any) -> None:
+    async with running(make(codec="plain"), intake) as address:
+        writer = await dial(address)
+        lines = [b"%d" % number for number in range(2000)]
+        for line in lines:
+            writer.write(line + b"\n")
+            await asyncio.sleep(0)
+        await hang_up(writer)  # in the middle of a nap
+        assert await intake.count(2000) == lines
+        assert len(intake.blocks) < 1000
+
+
 async def test_order_is_kept_per_connection(running: Any, intake: Any) -> None:
     async def send(address: tuple[str, int], name: int) -> None:
         writer = await dial(address)
