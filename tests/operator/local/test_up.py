@@ -99,6 +99,17 @@ def test_replicas_share_the_ports_of_their_listeners(up):
     assert config["listeners"][1] == {"name": "lines", "tcp": {"bind": f"127.0.0.1:{port}", "reusePort": True}}
 
 
+def test_listeners_are_bound_on_another_address_when_asked_to_and_links_stay_on_loopback(up):
+    port = free_port()
+    text = router(spec=f"  listeners: [{{name: web, http: {{port: {port}}}}}]\n")
+    running = up(text, "--output", "json", "--bind", "127.0.0.2")
+    assert running.fact()["listeners"] == {"web": f"127.0.0.2:{port}"}
+    config, _ = config_of(running, "router/main")
+    assert [one.get("http", one.get("link"))["bind"].rpartition(":")[0] for one in config["listeners"]] == [
+        "127.0.0.1", "127.0.0.2",
+    ]  # fmt: skip
+
+
 def test_a_port_of_another_resource_becomes_a_free_one(up):
     port = free_port()
     listeners = f"  listeners: [{{name: web, http: {{port: {port}}}}}]\n"
