@@ -66,6 +66,19 @@ def test_the_originals_chain_works_as_it_always_did(start, tmp_path, wait_until)
     assert [one.stop() for one in (shipper, first, second, router)] == [0, 0, 0, 0]
 
 
+def test_a_proxy_passes_on_what_it_cannot_read(start, tmp_path, wait_until):
+    out = tmp_path / "out"
+    router = start("router", "--listener", "link", "127.0.0.1:0", "--target", f"file://{out}?codec=plain")
+    proxy = start("proxy", "--link-bind", "127.0.0.1:0", "--link-to", "{}:{}".format(*router.binding("link")))
+    to = "{}:{}".format(*proxy.binding("link"))
+    shipper = start("shipper", "--listener", "tcp", "127.0.0.1:0", "plain", "--link-to", to)
+    shipper.send("tcp", b"caf\xe9\n{broken\n\x00\xff\n")
+    wait_until(lambda: lines(out) == [b"caf\xe9", b"{broken", b"\x00\xff"], router.tell)
+    (listener,) = proxy.status()["listeners"]
+    assert (listener["received"], listener["errors"]) == (3, {})
+    assert [peer["state"] for peer in proxy.status()["targets"][0]["peers"]] == ["ready"]
+
+
 def test_a_cycle_of_proxies_ends_at_the_hop_limit(start, wait_until):
     here = f"127.0.0.1:{free_port()}"
     proxy = start("proxy", "--link-bind", here, "--link-to", here)
