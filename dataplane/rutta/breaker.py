@@ -37,16 +37,17 @@ class Breaker:
                     self._probe.release()
                     continue
                 try:
-                    await self._pause()
+                    await self.pause()
                 except asyncio.CancelledError:
                     self._probe.release()
                     raise
                 return True
             if time.monotonic() >= self._not_before:
                 return False
-            await self._pause()
+            await self.pause()
 
-    async def _pause(self) -> None:
+    async def pause(self) -> None:
+        """Wait until the next try may be made."""
         while (wait := self._not_before - time.monotonic()) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -60,6 +61,11 @@ class Breaker:
         """A send went through."""
         self.state = "Healthy"
         self.failures = 0
+        self._not_before = 0.0
+        self._well.set()
+
+    def hasten(self) -> None:
+        """Stop waiting out the present pause: the process stops, and this may be the last chance."""
         self._not_before = 0.0
         self._well.set()
 

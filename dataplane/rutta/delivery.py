@@ -51,6 +51,7 @@ class Delivery:
         self._is_open = False
         self._generation = 0
         self._quiet_until = 0.0
+        self._out: dict[Item, None] = {}  # taken from the queue and not finished
 
     def put(self, batch: Batch, receipt: Receipt) -> None:
         """Queue a batch; what the queue has no place for is dropped and counted."""
@@ -66,13 +67,14 @@ class Delivery:
                 for _ in range(self._gathering.concurrency):
                     senders.create_task(self._sender())
         finally:
-            await self.target.close()
+            await self._close_broken()
 
     async def _sender(self) -> None:
         await self._open()
         while True:
             async with self._turn:
                 items = await self.queue.gather(self._gathering)
+            self._out.update(dict.fromkeys(items))
             await self._deliver(items)
 
     async def _open(self) -> None:
@@ -81,9 +83,11 @@ class Delivery:
                 try:
                     await self.target.open()
                 except Retry as exc:
-                    await asyncio.sleep(self._failed(exc, after=exc.after))
+                    self._failed(exc, after=exc.after)
+                    await self.breaker.pause()
                 except Exception as exc:  # noqa: BLE001 - a bug of a target never takes the process down (DESIGN §3.3)
-                    await asyncio.sleep(self._bug(exc))
+                    self._bug(exc)
+                    await self.breaker.pause()
                 else:
                     self._is_open = True
                     self._generation += 1
@@ -112,6 +116,7 @@ class Delivery:
         started = time.monotonic()
         try:
             outcome = await self.target.send([item.batch for item in items])
+            return self._settle(items, outcome), False
         except Retry as exc:
             self._failed(exc, after=exc.after)
             self._mark(items)
@@ -126,7 +131,6 @@ class Delivery:
             return await self._after_bug(items, exc, generation)
         finally:
             self.stats.send_seconds.observe(time.monotonic() - started)
-        return self._settle(items, outcome), False
 
     def _settle(self, items: list[Item], outcome: Outcome) -> list[Item]:
         """Count what became of each event; return what to try again."""
@@ -136,7 +140,7 @@ class Delivery:
                 self.stats.delivered += len(item.batch)
                 self._finish(item, item.batch)
             return []
-        retry, rejected = _by_batch(outcome.retry), _by_batch(outcome.rejected)
+        retry, rejected = _by_batch(outcome.retry, items), _by_batch(outcome.rejected, items)
         left = [item for at, item in enumerate(items) if self._settle_one(item, retry[at], rejected[at], outcome.word)]
         if outcome.rejected:
             self._note(f"{outcome.word}: {outcome.rejected[0].reason}", level=logging.ERROR)
@@ -201,7 +205,7 @@ class Delivery:
         except Exception as exc:  # noqa: BLE001 - it is broken already; opening it again is what counts
             log.warning("Closing the broken target %s failed too: %r", self.stats.name, exc)
 
-    def _bug(self, exc: Exception) -> float:
+    def _bug(self, exc: Exception) -> None:
         self.stats.restarts += 1
         log.error(
             "The target %s met a bug and is opened again: %r",
@@ -211,15 +215,14 @@ class Delivery:
             extra={"event": "target_bug", "fields": {"target": self.stats.name}},
         )
         self.stats.failed(f"bug: {exc!r}")
-        return self.breaker.failure()
+        self.breaker.failure()
 
-    def _failed(self, why: object, *, after: float | None) -> float:
+    def _failed(self, why: object, *, after: float | None) -> None:
         self.stats.retries += 1
         was = self.breaker.state
         wait = self.breaker.failure(after)
         state = "" if was == self.breaker.state else f" ({self.breaker.state})"
         self._note(f"tried again in {wait:.1f} s{state}: {why}", level=logging.WARNING)
-        return wait
 
     def _note(self, message: str, *, level: int) -> None:
         """Keep the error for ``/status``; log it, but the same target only once in a while."""
@@ -237,29 +240,43 @@ class Delivery:
         self._finish(item, batch)
 
     def _finish(self, item: Item, batch: Batch) -> None:
+        self._out.pop(item, None)
         self.queue.finish(batch)
         item.receipt.release()
 
-    async def drain(self) -> None:
-        """Wait until nothing is held, without waiting for more to send along."""
+    def hasten(self) -> None:
+        """Wait for nothing any more: neither for events to send along, nor out a pause between tries."""
         self.queue.hasten()
+        self.breaker.hasten()
+
+    async def drain(self) -> None:
+        """Wait until nothing is held."""
+        self.hasten()
         await self.queue.idle()
 
-    def abandon(self) -> int:
+    def abandon(self, *, release: bool = False) -> int:
         """After ``run`` was cancelled: count what is still held as dropped at shutdown; return how many events.
 
-        Their receipts are never done: a sender that waits for them keeps what it sent and sends it again.
+        When the process ends, their receipts are never done: a sender that waits for them keeps what it sent and sends
+        it again. ``release`` ends the receipts: only this target goes, and nobody will ever deliver to it again.
         """
         held = self.queue.events
+        items = [*self._out, *self.queue.abandon()]
+        self._out.clear()
         if held:
             self.stats.dropped["shutdown"] += held
-            self.queue.abandon()
             self.queue.events = self.queue.bytes = 0
+        if release:
+            for item in items:
+                item.receipt.release()
         return held
 
 
-def _by_batch(lost: Sequence[Lost]) -> defaultdict[int, list[int]]:
+def _by_batch(lost: Sequence[Lost], items: Sequence[Item]) -> defaultdict[int, list[int]]:
+    """Sort lost events by their batch, each once; ValueError if there is no such event (a bug of the target)."""
     rows: defaultdict[int, list[int]] = defaultdict(list)
-    for one in lost:
-        rows[one.batch].append(one.row)
+    for batch, row in {(one.batch, one.row) for one in lost}:
+        if not (0 <= batch < len(items) and 0 <= row < len(items[batch].batch)):
+            raise ValueError(f"the outcome names event {row} of batch {batch}, which was not sent")
+        rows[batch].append(row)
     return rows

@@ -1,6 +1,7 @@
 """What stands behind one listener: its codecs, its counters, and the way to the targets' queues."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from rutta.codecs import Codec
 from rutta.events.event import Event
 from rutta.message import Batch, Block, Columns, Failure, Receipt
 from rutta.stats import ListenerStats
+
+log = logging.getLogger("rutta.intake")
 
 
 class Gate:
@@ -77,7 +80,10 @@ class BlockIntake:
         """Decode a block and put it on the queues."""
         stats = self.stats
         stats.bytes += len(block.data)
-        batch = self._codec(block.codec).decode(block, self._columns())
+        try:
+            batch = self._codec(block.codec).decode(block, self._columns())
+        except Exception as exc:  # noqa: BLE001 - a bug of a codec is an input that cannot be read, and ends nothing
+            return self._unread(block, exc)
         count = len(batch)
         if batch.failed:
             self._count_failures(batch)
@@ -85,6 +91,21 @@ class BlockIntake:
         if count:
             stats.received += count
             self._route(batch, receipt)
+        receipt.release()
+        return receipt
+
+    def _unread(self, block: Block, exc: Exception) -> Receipt:
+        """Count a block that a codec failed on as one error."""
+        log.error(
+            "The codec of listener %s met a bug; the block is refused: %r",
+            self.stats.name,
+            exc,
+            exc_info=exc,
+            extra={"event": "codec_bug", "fields": {"listener": self.stats.name, "bytes": len(block.data)}},
+        )
+        self.stats.errors["codec"] += 1
+        self.stats.failed(repr(exc))
+        receipt = Receipt(0, [Failure(0, "codec", "this input cannot be read")], 1)
         receipt.release()
         return receipt
 

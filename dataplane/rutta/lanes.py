@@ -39,14 +39,23 @@ class Lane:
         )
         self.delivery = Delivery(target, self.queue, self.stats, gathering=entry.gathering, retry=retry)
         self.task: asyncio.Task[None] | None = None
+        self.after: asyncio.Task[None] | None = None
+        self.before: Lane | None = None
+
+    @property
+    def held(self) -> int:
+        """Events that its target holds: its own, and those of a lane it replaced and that shares its counters."""
+        return self.queue.events + (0 if self.before is None else self.before.held)
 
     def start(self, tasks: asyncio.TaskGroup, *, after: asyncio.Task[None] | None = None) -> None:
         """Deliver in a task of ``tasks``, once ``after`` (the lane it replaces) is over."""
+        self.after = after
         self.task = tasks.create_task(self._run(after), name=f"target {self.entry.name}")
 
     async def _run(self, after: asyncio.Task[None] | None) -> None:
         if after is not None:
             await asyncio.wait({after})
+        self.before = None
         await self.delivery.run()
 
     def put(self, batch: Batch, receipt: Receipt) -> None:
@@ -56,8 +65,11 @@ class Lane:
         if self.queue.full and not was_full:
             self._gate.closed()
 
-    async def stop(self, timeout: float) -> int:
-        """Deliver what is held within ``timeout`` seconds, close the target; return how many events were left."""
+    async def stop(self, timeout: float, *, release: bool = False) -> int:
+        """Deliver what is held within ``timeout`` seconds, close the target; return how many events were left.
+
+        ``release`` is for a target that goes while the process stays: see ``Delivery.abandon``.
+        """
         try:
             async with asyncio.timeout(timeout):
                 await self.delivery.drain()
@@ -69,7 +81,7 @@ class Lane:
         if self.queue.full:
             self.queue.full = False
             self._gate.opened()
-        return self.delivery.abandon()
+        return self.delivery.abandon(release=release)
 
 
 class Lanes:
@@ -82,6 +94,8 @@ class Lanes:
         self.drain_timeout = drain_timeout
         self._gate = gate
         self.tasks: asyncio.TaskGroup
+        self._leaving: dict[str, asyncio.Task[None]] = {}
+        self.left = 0  # events that targets taken out by a reload could not deliver
         self._order: tuple[Lane, ...] = ()
         self._routes = Routes((), ())
 
@@ -111,19 +125,22 @@ class Lanes:
         self.columns = self._routes.columns.union(*(target.columns for target in targets))
         for name, lane in old.items():
             if self.by_name.get(name) is not lane:
-                leaving = self.tasks.create_task(self._leave(lane))
-                if name in self.by_name:
-                    self.by_name[name].start(self.tasks, after=leaving)
+                self._leaving[name] = self.tasks.create_task(self._leave(lane))
         for name, lane in self.by_name.items():
-            if name not in old:
-                lane.start(self.tasks)
+            if old.get(name) is not lane:
+                replaced = old.get(name)
+                lane.before = replaced if replaced is not None and replaced.stats is lane.stats else None
+                lane.start(self.tasks, after=self._leaving.get(name))
 
     def _same(self, entry: TargetEntry) -> bool:
         lane = self.by_name.get(entry.name)
         return lane is not None and lane.entry == entry
 
     async def _leave(self, lane: Lane) -> None:
-        left = await lane.stop(self.drain_timeout)
+        left = await lane.stop(self.drain_timeout, release=True)
+        self.left += left
+        if lane.after is not None:  # never two lanes at one target, however fast reloads come
+            await asyncio.wait({lane.after})
         if left:
             log.error(
                 "Target %s was taken out with %d events undelivered.",
@@ -133,8 +150,11 @@ class Lanes:
             )
 
     async def stop(self, timeout: float) -> int:
-        """Stop all lanes at once; return how many events were left."""
-        return sum(await asyncio.gather(*(lane.stop(timeout) for lane in self._order)))
+        """Stop all lanes at once, those that a reload takes out, too; return how many events were left."""
+        left = sum(await asyncio.gather(*(lane.stop(timeout) for lane in self._order)))
+        if leaving := [task for task in self._leaving.values() if not task.done()]:
+            await asyncio.wait(leaving)
+        return left + self.left
 
 
 def build(entries: Sequence[TargetEntry]) -> dict[str, Target]:

@@ -198,6 +198,11 @@ class Batch:
         """Count the events."""
         return len(self.rows)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is a proxy's: carried whole, never cut."""
+        return bool(getattr(self.rows, "closed", False))
+
     def take(self, rows: Sequence[int]) -> "Batch":
         """Return a batch of only these rows (ascending numbers); origin and numbers stay, so ids do."""
         return Batch(

@@ -94,7 +94,7 @@ class EngineCollector(Collector):
             restarts.add_metric([stats.name], stats.restarts)
             for reason, count in stats.dropped.items():
                 dropped.add_metric([stats.label, reason], count)
-            held.add_metric([stats.label], lane.queue.events)
+            held.add_metric([stats.label], lane.held)
             size.add_metric([stats.label], lane.queue.bytes)
             limit.add_metric([stats.label], lane.queue.limit)
             for word in STATES:

@@ -46,7 +46,7 @@ def _say_stopped(router: Router, left: int, seconds: float) -> None:
         "received": sum(ear.stats.received for ear in router.ears.values()),
         "delivered": sum(lane.stats.delivered for lane in lanes),
         "dropped": sum(lane.stats.dropped.total() for lane in lanes),
-        "held": sum(lane.queue.events for lane in lanes),
+        "held": sum(lane.held for lane in lanes),
         "seconds": round(seconds, 3),
         "targets": {
             lane.stats.name: {

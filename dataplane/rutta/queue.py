@@ -89,10 +89,7 @@ class Queue:
         """The events of ``batch`` are delivered or dropped: take them off the account."""
         self.bytes -= batch.size
         self.events -= len(batch)
-        if self.full and self.bytes <= self._low:
-            self.full = False
-            if self._on_room is not None:
-                self._on_room()
+        self._ease()
         if not self.events and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
@@ -100,6 +97,13 @@ class Queue:
         """An item now holds ``after`` instead of ``before`` (the rest was finished, or sizes were estimates)."""
         self.bytes += after.size - before.size
         self.events += len(after) - len(before)
+        self._ease()
+
+    def _ease(self) -> None:
+        if self.full and self.bytes <= self._low:
+            self.full = False
+            if self._on_room is not None:
+                self._on_room()
 
     async def gather(self, gathering: Gathering) -> list[Item]:
         """Wait for items and take as many as one send may have; waits up to ``max_delay`` for more.
@@ -148,9 +152,9 @@ class Queue:
             if taken and (size + item.batch.size > gathering.max_bytes or events + count > gathering.max_events):
                 break
             self._items.popleft()
-            if count > gathering.max_events:
+            if count > gathering.max_events and not item.batch.is_closed:
                 self._cut(item, gathering.max_events)
-                count = gathering.max_events
+                count = len(item.batch)
             size += item.batch.size
             events += count
             self._waiting_bytes -= item.batch.size

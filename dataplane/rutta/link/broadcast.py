@@ -15,7 +15,7 @@ from rutta.link import wire
 from rutta.link.dialled import PATIENCE
 from rutta.link.discovery import Discovery
 from rutta.link.protocol import Data, Parcel, Ping, decode, encode
-from rutta.link.receiver import block_of
+from rutta.link.receiver import offer
 from rutta.link.watch import Watch
 from rutta.link.wire import LINGER, READ_AT_ONCE, Wire
 from rutta.listeners import Intake
@@ -95,7 +95,7 @@ class BroadcastReceiver:
                 self._gaps.block(header.session, header.sequence)
                 self._blocks += 1
                 self._bytes += len(frames[1])
-                self._intake.offer(block_of(Parcel.of(header, frames[1])))
+                offer(self._intake, Parcel.of(header, frames[1]))
             case Ping() as ping:
                 self._gaps.reached(ping.session, ping.sequence)
             case _:

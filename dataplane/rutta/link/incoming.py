@@ -33,6 +33,8 @@ FORGET_AFTER: Final = 4  # heartbeats without a message; a sender gives up after
 SHARES: Final = 4  # one sender alone gets a quarter of all credit
 LEAST_SIZE: Final = 64 * 1024  # a sender's credit when there are very many
 LEAST_BLOCKS: Final = 2
+MOST_SESSIONS: Final = 4096  # more senders than any topology has; a flood of hellos ends here
+SLOWEST: Final = 300.0  # seconds between heartbeats: who wants to be remembered for longer is not
 
 
 class Credit(NamedTuple):
@@ -54,7 +56,7 @@ class Session:
         self.link = hello.link
         self.epoch = hello.epoch
         self.name = hello.name
-        self.heartbeat = min(max(hello.heartbeat / 1000, 0.01), 3600.0)
+        self.heartbeat = min(max(hello.heartbeat / 1000, 0.01), SLOWEST)
         self.identity = identity
         self.heard = now
         self.ping = 0
@@ -150,6 +152,10 @@ class Receiver:
                 self._forget(session)
             if self.leaving:
                 return
+            if len(self._sessions) >= MOST_SESSIONS:
+                self.refused += 1
+                self._say(identity, Refuse(b"", "credit", f"the receiver has {MOST_SESSIONS} senders already"))
+                return
             session = Session(hello, identity, now)
             self._sessions[session.id] = self._links[hello.link] = session
         if session.epoch == hello.epoch:
@@ -168,7 +174,8 @@ class Receiver:
         if header.sequence in session.taken:
             self.duplicates += 1
             return
-        if header.sequence > session.limit_blocks:
+        # Bytes may be overrun by a block, and by what was on its way; a sender that does not count is far beyond that.
+        if header.sequence > session.limit_blocks or session.size > session.limit_size + self._credit.size:
             self.refused += 1
             self._say(session.identity, Refuse(session.id, "credit", "the sender exceeds its credit"))
             self._forget(session)

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from rutta.events.event import Event
 from rutta.message import Batch, Block, Columns
+from rutta.rows.rows import count_lines
 
 
 class Opaque:
@@ -12,7 +13,7 @@ class Opaque:
 
     def decode(self, block: Block, columns: Columns) -> Batch:
         """Keep the block as it is; ``columns`` must be empty, which is so where all targets are links."""
-        count = block.count or (block.data.count(b"\n") if block.lines else 1)
+        count = count_lines(block.data) if block.lines else 1
         return Batch.of(block, OpaqueRows(block.codec or "json", count, block.data))
 
 
@@ -20,6 +21,8 @@ class OpaqueRows:
     """Events that are carried, not read."""
 
     __slots__ = ("_count", "_payload", "codec")
+
+    closed = True  # queues do not cut it
 
     def __init__(self, codec: str, count: int, payload: bytes) -> None:
         """``codec`` is the one that the first sender named."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rutta.link.incoming import Credit, Receiver
+from rutta.link.judging import is_sound, lines_of
 from rutta.link.protocol import Data, Delivery, Parcel, decode, unpack_times
 from rutta.link.wire import Wire
 from rutta.listeners import Intake
@@ -29,6 +30,16 @@ def block_of(parcel: Parcel) -> Block:
     )
 
 
+def offer(intake: Intake, parcel: Parcel) -> Receipt:
+    """Hand a parcel over; one that is not sound is refused, counted, and done with."""
+    if is_sound(parcel):
+        return intake.offer(block_of(parcel))
+    intake.refuse("framing", lines_of(parcel))
+    refused = Receipt()
+    refused.release()
+    return refused
+
+
 class BalanceReceiver:
     """One ``serve``: from a bound socket to the last sender's parting."""
 
@@ -46,7 +57,7 @@ class BalanceReceiver:
         self._timer = self._loop.call_later(TICK, self._tick)
 
     def _offer(self, parcel: Parcel) -> Receipt:
-        return self._intake.offer(block_of(parcel))
+        return offer(self._intake, parcel)
 
     def _wake(self) -> bool:
         now = self._loop.time()

@@ -1,151 +1,21 @@
 """The engine as a whole, with a listener and targets that do as told: start, back-pressure, reload, stop."""
 
 import asyncio
-import contextlib
-import types
 
-import msgspec
 import pytest
 
-from rutta import components
-from rutta.config import Config, Drain, ListenerEntry, Match, Process, Route, TargetEntry
+from rutta.config import Match, Route
 from rutta.errors import ConfigError, Retry
-from rutta.message import Block, Failure
-from rutta.router import Router
-from rutta.settings import Duration, Size
-from rutta.target_settings import Buffer, TargetSettings
 
 
-class Settings(msgspec.Struct, frozen=True):
-    codec: str = "words"
-    strict: bool = False
-    tag: int = 0
-
-
-class FakeListener:
-    made: list["FakeListener"] = []
-
-    def __init__(self, settings, name):
-        self.settings, self.name = settings, name
-        self.stopped = asyncio.Event()
-        self.intake = None
-        self.bug = None
-        self.serving = asyncio.Event()
-        self.made.append(self)
-
-    async def bind(self):
-        if self.settings.tag < 0:
-            raise ConfigError(f"{self.name} is taken")
-        return [f"127.0.0.1:{self.settings.tag}"]
-
-    async def serve(self, intake):
-        self.intake = intake
-        self.serving.set()
-        if self.bug is not None:
-            bug, self.bug = self.bug, None
-            raise bug
-        await self.stopped.wait()
-
-    def stop(self):
-        self.stopped.set()
-
-    def status(self):
-        return {"fake": True}
-
-    def say(self, words, **kinds):
-        return self.intake.offer(Block(words.encode(), **kinds))
-
-
-@pytest.fixture
-def engine(monkeypatch, told):
-    """Make configurations of fakes: ``words`` decodes words to events (``!x`` is an error), targets do as told."""
-    FakeListener.made = []
-    targets = {}
-
-    class Words:
-        seen_columns = []
-
-        def decode(self, block, columns):
-            from rutta.message import Batch
-
-            Words.seen_columns.append(columns)
-            words = block.data.decode().split()
-            good = [word for word in words if word[0] != "!"]
-            errors = [Failure(row, "malformed", word) for row, word in enumerate(words) if word[0] == "!"]
-            if errors and block.atomic:
-                good = []
-            return Batch.of(block, Rows(good), size=100 * max(1, len(good)), errors=errors)
-
-    class Rows:
-        codec = "json"
-
-        def __init__(self, names):
-            self.names = names
-
-        def __len__(self):
-            return len(self.names)
-
-        def column(self, name):
-            return self.names if name == "name" else [int(one.rpartition(".")[2] or 0) % 7 for one in self.names]
-
-        def take(self, rows):
-            return Rows([self.names[row] for row in rows])
-
-    def module(kind, name):
-        if kind == "codecs":
-            return types.SimpleNamespace(make=lambda strict: Words())
-        if kind == "targets":
-            return types.SimpleNamespace(make=lambda settings, name: targets.setdefault((name, settings.tag), told()))
-        return types.SimpleNamespace(make=FakeListener)
-
-    monkeypatch.setattr(components, "module", module)
-    monkeypatch.setattr(components, "names", lambda kind: ("words", "fake"))
-
-    def config(*names, tags=(), routes=(), limit=10_000, when_full="Block", listeners=(("in", 1),), drain=1.0):
-        entries = [
-            TargetEntry(name, "fake", Settings(tag=tag), TargetSettings(buffer=Buffer(Size(limit), when_full)))
-            for name, tag in zip(names, tags or [0] * len(names), strict=True)
-        ]
-        process = Process(routes=list(routes), drain=Drain(timeout=Duration(drain)))
-        ears = [ListenerEntry(name, "listeners", "fake", Settings(tag=tag)) for name, tag in listeners]
-        return Config(process, tuple(ears), tuple(entries), str(hash((names, tuple(tags), listeners))))
-
-    return types.SimpleNamespace(config=config, targets=targets, listeners=FakeListener.made, codec=Words)
-
-
-@contextlib.asynccontextmanager
-async def running(config, **options):
-    router = Router(config, **options)
-    stop, bound = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(router.run(stop, bound=bound.set))
-    waiting = asyncio.create_task(bound.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=5)
-    waiting.cancel()
-    if task.done():
-        task.result()
-    for ear in router.ears.values():
-        await asyncio.wait_for(ear.listener.serving.wait(), 5)
-    try:
-        yield router
-    finally:
-        stop.set()
-        router.left = await asyncio.wait_for(task, 10)
-
-
-async def until(condition):
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
-
-
-async def test_every_target_gets_every_event(engine):
+async def test_every_target_gets_every_event(engine, running, until):
     async with running(engine.config("a", "b")):
         receipt = engine.listeners[0].say("x y z")
         await asyncio.wait_for(receipt.wait(), 5)
     assert engine.targets["a", 0].delivered == engine.targets["b", 0].delivered == ["x", "y", "z"]
 
 
-async def test_a_receipt_is_done_when_the_last_target_is(engine):
+async def test_a_receipt_is_done_when_the_last_target_is(engine, running, until):
     async with running(engine.config("a", "b")):
         engine.targets["b", 0].hold = asyncio.Event()
         receipt = engine.listeners[0].say("x")
@@ -155,7 +25,7 @@ async def test_a_receipt_is_done_when_the_last_target_is(engine):
         await asyncio.wait_for(receipt.wait(), 5)
 
 
-async def test_bad_inputs_are_counted_and_told_and_the_good_go_on(engine):
+async def test_bad_inputs_are_counted_and_told_and_the_good_go_on(engine, running, until):
     async with running(engine.config("a")) as router:
         receipt = engine.listeners[0].say("x !bad y")
         assert (receipt.count, receipt.failed, receipt.errors[0].row) == (2, 1, 1)
@@ -164,14 +34,14 @@ async def test_bad_inputs_are_counted_and_told_and_the_good_go_on(engine):
         assert (stats.received, stats.errors) == (2, {"malformed": 2})
 
 
-async def test_an_unknown_codec_of_a_block_is_an_error_and_no_crash(engine):
+async def test_an_unknown_codec_of_a_block_is_an_error_and_no_crash(engine, running, until):
     async with running(engine.config("a")) as router:
         receipt = engine.listeners[0].say("x y", codec="os.path", count=2)
         assert (receipt.count, receipt.failed) == (0, 2)
         assert router.ears["in"].stats.errors == {"codec": 2}
 
 
-async def test_back_pressure_is_exact(engine):
+async def test_back_pressure_is_exact(engine, running, until):
     """A stalled target takes what its queue holds, then all listeners are told to stop; they go on below low water."""
     async with running(engine.config("a", limit=1000, listeners=(("in", 1), ("other", 2)))) as router:
         target = engine.targets["a", 0]
@@ -191,7 +61,7 @@ async def test_back_pressure_is_exact(engine):
         assert router.lanes.by_name["a"].stats.dropped.total() == 0
 
 
-async def test_one_dead_target_with_drop_newest_does_not_slow_the_others(engine):
+async def test_one_dead_target_with_drop_newest_does_not_slow_the_others(engine, running, until):
     """One of five is a black hole: the others get every event, and the senders are never held back."""
     config = engine.config("dead", "b", "c", "d", "e", limit=2000, when_full="DropNewest", drain=0.2)
     async with running(config) as router:
@@ -209,7 +79,7 @@ async def test_one_dead_target_with_drop_newest_does_not_slow_the_others(engine)
     assert dead.stats.received == dead.stats.delivered + dead.stats.dropped.total() == 500
 
 
-async def test_routes_decide_and_what_no_route_takes_is_counted_per_target(engine):
+async def test_routes_decide_and_what_no_route_takes_is_counted_per_target(engine, running, until):
     routes = [Route(["a"], Match(name="shop.*")), Route(["b"])]
     async with running(engine.config("a", "b", routes=routes)) as router:
         receipt = engine.listeners[0].say("shop.1 bank.1")
@@ -220,7 +90,7 @@ async def test_routes_decide_and_what_no_route_takes_is_counted_per_target(engin
         assert engine.targets["b", 0].delivered == ["shop.1", "bank.1"]
 
 
-async def test_codecs_are_asked_for_what_routes_and_targets_read_and_nothing_else(engine):
+async def test_codecs_are_asked_for_what_routes_and_targets_read_and_nothing_else(engine, running, until):
     async with running(engine.config("a")):
         engine.listeners[0].say("x")
     async with running(engine.config("a", routes=[Route(["a"], Match(min_level="warn"))])):
@@ -228,28 +98,28 @@ async def test_codecs_are_asked_for_what_routes_and_targets_read_and_nothing_els
     assert engine.codec.seen_columns == [frozenset(), frozenset({"level"})]
 
 
-async def test_a_binding_that_fails_ends_the_start_with_its_reason(engine):
+async def test_a_binding_that_fails_ends_the_start_with_its_reason(engine, running, until):
     with pytest.raises(ConfigError, match="in is taken"):
         async with running(engine.config("a", listeners=(("fine", 1), ("in", -1)))):
             pass
     assert engine.listeners[0].stopped.is_set()
 
 
-async def test_a_bug_of_a_listener_does_not_end_it(engine, monkeypatch):
-    monkeypatch.setattr("rutta.router.RESTART_AFTER", 0)
+async def test_a_bug_of_a_listener_does_not_end_it(engine, running, until, monkeypatch):
+    monkeypatch.setattr("rutta.ears.RESTART_AFTER", 0)
     async with running(engine.config("a")) as router:
         ear = router.ears["in"]
         first = engine.listeners[0]
         first.bug = ValueError("bug")
         ear.task.cancel()
         await asyncio.wait({ear.task})
-        ear.task = asyncio.create_task(router._keep_serving(ear))
+        ear.task = asyncio.create_task(router._ears.keep_serving(ear))
         await until(lambda: len(engine.listeners) == 2 and engine.listeners[1].intake is not None)
         assert engine.listeners[1].say("x").count == 1
         assert ear.stats.restarts == 1
 
 
-async def test_what_is_held_is_delivered_before_the_process_ends(engine):
+async def test_what_is_held_is_delivered_before_the_process_ends(engine, running, until):
     async with running(engine.config("a")) as router:
         engine.targets["a", 0].answers = [Retry("later"), Retry("later")]
         engine.listeners[0].say("x y z")
@@ -258,7 +128,7 @@ async def test_what_is_held_is_delivered_before_the_process_ends(engine):
     assert engine.targets["a", 0].closed == 1
 
 
-async def test_what_cannot_be_delivered_in_time_is_counted(engine):
+async def test_what_cannot_be_delivered_in_time_is_counted(engine, running, until):
     async with running(engine.config("a", drain=0.1)) as router:
         engine.targets["a", 0].hold = asyncio.Event()
         engine.listeners[0].say("x y")
@@ -266,7 +136,7 @@ async def test_what_cannot_be_delivered_in_time_is_counted(engine):
     assert router.lanes.by_name["a"].stats.dropped == {"shutdown": 2}
 
 
-async def test_a_reload_adds_and_removes_targets_and_keeps_the_rest(engine):
+async def test_a_reload_adds_and_removes_targets_and_keeps_the_rest(engine, running, until):
     new = engine.config("b", "c")
     async with running(engine.config("a", "b"), reload=lambda: new) as router:
         engine.listeners[0].say("one")
@@ -282,7 +152,7 @@ async def test_a_reload_adds_and_removes_targets_and_keeps_the_rest(engine):
     assert engine.targets["c", 0].delivered == ["two"]
 
 
-async def test_a_changed_target_opens_when_the_old_one_has_closed_and_loses_nothing(engine):
+async def test_a_changed_target_opens_when_the_old_one_has_closed_and_loses_nothing(engine, running, until):
     new = engine.config("a", tags=[7])
     async with running(engine.config("a"), reload=lambda: new) as router:
         old = engine.targets["a", 0]
@@ -302,7 +172,7 @@ async def test_a_changed_target_opens_when_the_old_one_has_closed_and_loses_noth
     assert (old.delivered, fresh.delivered) == (["one"], ["two"])
 
 
-async def test_a_broken_reload_keeps_the_old_and_says_so(engine):
+async def test_a_broken_reload_keeps_the_old_and_says_so(engine, running, until):
     def broken():
         raise ConfigError("targets[0]: has no component")
 
@@ -314,7 +184,7 @@ async def test_a_broken_reload_keeps_the_old_and_says_so(engine):
     assert engine.targets["a", 0].delivered == ["x"]
 
 
-async def test_a_reload_binds_new_listeners_and_a_failing_one_changes_nothing(engine):
+async def test_a_reload_binds_new_listeners_and_a_failing_one_changes_nothing(engine, running, until):
     configs = [engine.config("a", listeners=(("in", 1), ("more", 2))), engine.config("a", listeners=(("bad", -1),))]
     async with running(engine.config("a"), reload=lambda: configs.pop(0)) as router:
         assert await router.reload()
@@ -325,7 +195,7 @@ async def test_a_reload_binds_new_listeners_and_a_failing_one_changes_nothing(en
         assert not engine.listeners[0].stopped.is_set()
 
 
-async def test_status_tells_listeners_targets_and_the_configuration(engine):
+async def test_status_tells_listeners_targets_and_the_configuration(engine, running, until):
     async with running(engine.config("a")) as router:
         await asyncio.wait_for(engine.listeners[0].say("x !y").wait(), 5)
         status = router.status()
