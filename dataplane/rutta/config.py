@@ -6,15 +6,16 @@ A listener or target is an entry with a name and one member that is the componen
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-import yaml
 from msgspec import Meta, Struct
 
 from rutta import components
 from rutta.conversion import convert, problems, unknown
+from rutta.document import flaws, read
 from rutta.errors import ConfigError, Problem
 from rutta.settings import Duration, Secret, default, enc_hook
 from rutta.target_settings import TargetSettings
@@ -116,16 +117,7 @@ def load(path: str | Path, *, over: Mapping[str, Any] | None = None) -> Config:
 
     ``over`` is what the command line says: its role must be the file's if that names one, the rest wins over the file.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"the config file {path} cannot be read: {exc}") from exc
-    try:
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders
-    except yaml.YAMLError as exc:
-        raise ConfigError(f"{path} is not YAML or JSON: {exc}") from exc
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path} must hold an object with listeners and targets")
+    document = read(path)
     said = dict(over or {})
     if (role := said.get("role")) and document.get("role", role) != role:
         raise ConfigError(
@@ -138,11 +130,13 @@ def load(path: str | Path, *, over: Mapping[str, Any] | None = None) -> Config:
 
 def parse(document: Mapping[str, Any]) -> Config:
     """Check a document and build the configuration; raises one ``ConfigError`` with every problem."""
-    found: list[Problem] = []
+    found = flaws(document)
+    if found:  # nothing else can be said of such a document
+        raise ConfigError(found)
     rest = {key: value for key, value in document.items() if key not in SECTIONS}
     process = _collect(found, rest, Process, "") or Process()
     listeners = _listeners(found, document, process.role)
-    targets = _entries(found, document, "targets", _target)
+    targets = _entries(found, document, "targets", partial(_target, role=process.role))
     _name_all(found, "targets", targets)
     _check_routes(found, process, {name for name, _ in targets})
     _check_presence(found, document)
@@ -170,7 +164,7 @@ def _listeners(found: list[Problem], document: Mapping[str, Any], role: Role) ->
     section, other = ("sources", "listeners") if role == "Shipper" else ("listeners", "sources")
     if document.get(other):
         found.append(Problem(other, f"a {role.lower()} has {section}, not {other}"))
-    entries = _entries(found, document, section, _listener)
+    entries = _entries(found, document, section, partial(_listener, role=role))
     _name_all(found, section, entries)
     return [msgspec.structs.replace(entry, name=name) for name, entry in entries]
 
@@ -222,11 +216,12 @@ def _settings(found: list[Problem], kind: str, component: str, value: object, pa
     return None if wrong else convert({} if value is None else value, components.config_of(kind, component), path=path)
 
 
-def _listener(found: list[Problem], value: Mapping[str, Any], path: str) -> ListenerEntry | None:
+def _listener(found: list[Problem], value: Mapping[str, Any], path: str, *, role: Role) -> ListenerEntry | None:
     member = _member(found, value, path, ("listeners", "sources"), ("name",))
     if member is None:
         return None
     kind, component, settings = member
+    _check_links(found, role, component, f"{path}.{component}")
     codec = getattr(settings, "codec", None)
     if codec is not None and codec not in components.names("codecs"):
         here = f"{path}.{component}.codec"
@@ -236,8 +231,9 @@ def _listener(found: list[Problem], value: Mapping[str, Any], path: str) -> List
     return ListenerEntry(_name(found, value, path, component), kind, component, settings)
 
 
-def _target(found: list[Problem], value: Mapping[str, Any], path: str) -> TargetEntry | None:
-    if "uri" in value:
+def _target(found: list[Problem], value: Mapping[str, Any], path: str, *, role: Role) -> TargetEntry | None:
+    by_uri = "uri" in value
+    if by_uri:
         value = _of_uri(found, value, path)
     if not value:
         return None
@@ -246,6 +242,7 @@ def _target(found: list[Problem], value: Mapping[str, Any], path: str) -> Target
     if member is None or common is None:
         return None
     _, component, settings = member
+    _check_links(found, role, component, f"{path}.{'uri' if by_uri else component}")
     return TargetEntry(_name(found, value, path, component), component, settings, common)
 
 
@@ -268,7 +265,16 @@ def _of_uri(found: list[Problem], value: Mapping[str, Any], path: str) -> Mappin
         )
         found += [Problem(f"{path}.uri", one) for one in said]
         return {}
+    if wrong := flaws(entry, f"{path}.uri"):  # behind a percent-escape
+        found += wrong
+        return {}
     return {**entry, **{key: one for key, one in value.items() if key != "uri"}}
+
+
+def _check_links(found: list[Problem], role: Role, component: str, path: str) -> None:
+    """A proxy does not look into what it carries, so nothing but a link can give or take it."""
+    if role == "Proxy" and component != "link":
+        found.append(Problem(path, f"a proxy carries links only; put {component} on a shipper or router"))
 
 
 def _name(found: list[Problem], value: Mapping[str, Any], path: str, component: str) -> str:

@@ -8,7 +8,7 @@ and path mean something only to components that name ``from_uri``.
 import types
 from collections.abc import Mapping
 from typing import Any, Final, Union, get_args, get_origin
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,7 @@ from msgspec import Struct
 from rutta import components
 from rutta.conversion import unknown
 from rutta.errors import ConfigError, Problem
+from rutta.net.uri import split
 from rutta.settings import Duration, Secret, Size
 from rutta.target_settings import TargetSettings
 
@@ -29,7 +30,7 @@ class _Common(TargetSettings, frozen=True, rename="camel"):
 
 def entry_of_uri(uri: str) -> dict[str, Any]:
     """Read a target URI into an entry; ``ConfigError`` with every problem, unknown keys with the nearest known one."""
-    parts = urlsplit(uri)
+    parts = split(uri)
     component = _component(parts.scheme, uri)
     module = components.module("targets", component)
     settings: dict[str, Any] = dict(module.from_uri(uri)) if hasattr(module, "from_uri") else {}

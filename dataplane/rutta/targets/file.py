@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from msgspec import Meta, Struct
 
@@ -24,6 +24,7 @@ from rutta.disk.worker import Worker
 from rutta.disk.writing import is_by_line, outcome_of
 from rutta.errors import ConfigError, Retry
 from rutta.message import Batch, Columns
+from rutta.net.uri import split
 from rutta.settings import Duration, default
 from rutta.targets import DELIVERED, Gathering, Outcome
 
@@ -81,7 +82,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
 
 def from_uri(uri: str) -> dict[str, Any]:
     """Read ``file:///var/log/x.log``, ``file://./relative.log`` and ``file://-``."""
-    parts = urlsplit(uri)
+    parts = split(uri)
     path = unquote(parts.path)
     if parts.netloc == "-" and path in ("", "/"):
         return {"path": "-"}

@@ -79,3 +79,9 @@ def test_a_uri_may_be_a_secret_and_is_never_quoted(tmp_path):
     with pytest.raises(ConfigError) as caught:
         parse({"listeners": LISTENERS, "targets": [{"uri": {"file": str(file)}}]})
     assert str(caught.value) == "targets[0].uri: the secret does not hold a target URI that can be used"
+
+
+@pytest.mark.parametrize("uri", ["http://[::1/in", "file://[/x", "influxdb://[::1/?db=a"])
+def test_a_uri_that_cannot_be_split_is_a_config_error(uri):
+    with pytest.raises(ConfigError, match="the URI cannot be read"):
+        entry_of_uri(uri)

@@ -1,0 +1,74 @@
+"""The config file as plain data: read, and checked for what no setting may hold."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from rutta.errors import ConfigError, Problem
+
+# What PyYAML lets through of values that their tag does not fit (2024-99-99, !!bool 7, an integer of 6000 digits).
+_ODD: Final = (ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read YAML or JSON; ``ConfigError`` names the file."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"the config file {path} cannot be read: {exc}") from exc
+    try:
+        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{path} is not YAML or JSON: {exc}") from exc
+    except _ODD as exc:
+        raise ConfigError(f"{path} holds a value that cannot be read ({exc}); put text in quotes") from exc
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} must hold an object with listeners and targets")
+    return document
+
+
+def flaws(document: object, path: str = "") -> list[Problem]:
+    """Find keys that are no text, characters that no setting may hold, and YAML that refers to itself."""
+    return list(_flaws(document, path, set(), set()))
+
+
+def _flaws(value: object, path: str, around: set[int], seen: set[int]) -> Iterator[Problem]:
+    """``around`` are the containers this one is in; one of ``seen`` (a YAML alias) has been looked through."""
+    if isinstance(value, str):
+        yield from _of_text(value, path)
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        yield Problem(path, "is an integer of more than 64 bits")
+    if not isinstance(value, dict | list):
+        return
+    if id(value) in around:
+        yield Problem(path, "refers to itself")
+        return
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    around.add(id(value))
+    if isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _flaws(one, f"{path}[{index}]", around, seen)
+    else:
+        yield from _of_members(value, path, around, seen)
+    around.discard(id(value))
+
+
+def _of_members(value: dict[Any, Any], path: str, around: set[int], seen: set[int]) -> Iterator[Problem]:
+    for key, one in value.items():
+        here = f"{path}.{key}" if path else str(key)
+        if isinstance(key, str):
+            yield from _of_text(key, path)
+        else:
+            yield Problem(here, "keys must be text; put it in quotes")
+        yield from _flaws(one, here, around, seen)
+
+
+def _of_text(text: str, path: str) -> Iterator[Problem]:
+    if "\0" in text:
+        yield Problem(path, "holds a NUL character")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        yield Problem(path, "holds half a character (a lone surrogate)")
