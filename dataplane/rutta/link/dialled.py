@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import zmq
 
+from rutta.errors import ConfigError
 from rutta.link.outgoing import SenderPeer, State
 from rutta.link.protocol import decode
 from rutta.link.watch import Watch
@@ -30,20 +31,25 @@ class Dialled:
         self._changed = changed
         self._died = peer.died
         self._trouble = ""
-        self._connect()
-
-    def _connect(self) -> None:
-        socket = self._dial(self.endpoint)
-        self._watch = Watch(socket, self._heard_of)
-        self._wire = Wire(socket, self._wake)
+        self._problem = ""  # why there is no new socket
+        self._outlived = False  # the socket belongs to a session that is over
+        self._watch, self._wire = self._connect()
         self._since = self._clock()
+
+    def _connect(self) -> tuple[Watch, Wire]:
+        socket = self._dial(self.endpoint)
+        try:
+            return Watch(socket, self._heard_of), Wire(socket, self._wake)
+        except BaseException:
+            socket.close(0)
+            raise
 
     def tick(self) -> None:
         """Let time pass. Reads first: after a long pause of this process the answers are here already."""
         self.read()
         now = self._clock()
         self.peer.tick(now)
-        if self.peer.state is not State.DIALLING:
+        if self.peer.state is not State.DIALLING and not self._outlived:
             self._since = now
         elif now - self._since >= PATIENCE * self.peer.heartbeat:
             self._replace()
@@ -58,6 +64,8 @@ class Dialled:
 
     def read(self) -> bool:
         """Take what has come; say whether there may be more."""
+        if self._outlived:
+            return False
         now = self._clock()
         for _ in range(READ_AT_ONCE):
             frames = self._wire.receive()
@@ -70,10 +78,11 @@ class Dialled:
         """Send what the state machine said, in order; what finds no room stays until there is."""
         if self.peer.died != self._died:
             self._died = self.peer.died
+            self._outlived = True
             self._replace()
         out = self.peer.out
         sent = 0
-        for frames in out:
+        for frames in () if self._outlived else out:
             if not self._wire.send(frames):
                 break
             sent += 1
@@ -82,10 +91,21 @@ class Dialled:
             del out[:-1]
 
     def _replace(self) -> None:
-        """Only what belongs to the new session is said to the new socket: its hello comes last."""
+        """Only what belongs to the new session is said to the new socket: its hello comes last.
+
+        Without a new socket (a key file is missing) the old one stays, and the next heartbeat tries again.
+        """
+        now = self._clock()
+        try:
+            watch, wire = self._connect()
+        except (ConfigError, OSError, zmq.ZMQError) as exc:
+            self._problem = str(exc)
+            self._since = now - (PATIENCE - 1) * self.peer.heartbeat
+            return
         self._close(0)
         del self.peer.out[:-1]
-        self._connect()
+        self._watch, self._wire, self._since = watch, wire, now
+        self._problem, self._outlived = "", False
 
     def close(self) -> None:
         """Let go of the socket; the last words are still sent."""
@@ -104,7 +124,7 @@ class Dialled:
             "name": peer.peer_name,
             "state": peer.state.value,
             "delivery": peer.delivery,
-            "problem": peer.problem or self._trouble,
+            "problem": peer.problem or self._problem or self._trouble,
             "inFlight": peer.in_flight,
             "inFlightBytes": peer.flying_size,
             "creditBlocks": max(0, peer.limit_blocks - peer.sequence),

@@ -49,8 +49,8 @@ class ForeignReader:
             self._take(frames)
             if self._size >= BLOCK:
                 self._offer_lines()
-                if self._valve.is_shut:
-                    return False
+            if self._valve.is_shut:  # a line is offered before whatever shuts it, so none is left behind
+                return False
         self._offer_lines()
         return more and not self._valve.is_shut
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import zmq
 
+from rutta.errors import ConfigError
 from rutta.link import wire
 from rutta.link.dialled import Dialled
 from rutta.link.discovery import Discovery
@@ -37,6 +38,7 @@ class BalanceSender:
         self._discovery: Discovery | None = None
         self._spread = Spread(_settle, alive=_is_wanted)
         self._dialled: dict[str, Dialled] = {}
+        self._undialled: dict[str, str] = {}  # why not; tried again with the next tick
         self._wanted: frozenset[str] = frozenset()
         self._looking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -72,14 +74,18 @@ class BalanceSender:
 
     def _dial(self, endpoint: str) -> None:
         peer = SenderPeer(os.urandom(16), name=self.name, heartbeat=self._heartbeat, now=self._loop.time())
+        try:
+            self._dialled[endpoint] = Dialled(
+                endpoint,
+                peer,
+                dial=self._connect,
+                clock=self._loop.time,
+                changed=lambda: self._changed((peer,)),
+            )
+        except (ConfigError, OSError, zmq.ZMQError) as exc:  # the others are dialled all the same
+            self._undialled[endpoint] = str(exc)
+            return
         self._spread.add(peer)
-        self._dialled[endpoint] = Dialled(
-            endpoint,
-            peer,
-            dial=self._connect,
-            clock=self._loop.time,
-            changed=lambda: self._changed((peer,)),
-        )
 
     def _connect(self, endpoint: str) -> "zmq.Socket[Any]":
         settings = wire.options(
@@ -87,15 +93,19 @@ class BalanceSender:
         )  # fmt: skip
         socket = wire.open_socket(zmq.DEALER, settings)
         socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing is kept for a connection that is none; we keep it
-        self._dress(socket)
-        socket.connect(endpoint)
+        try:
+            self._dress(socket)
+            socket.connect(endpoint)
+        except BaseException:
+            socket.close(0)
+            raise
         return socket
 
     def _changed(self, peers: Sequence[SenderPeer]) -> None:
         self._spread.turn(peers)
         for endpoint in [one for one, dialled in self._dialled.items() if dialled.peer.state is State.CLOSED]:
             self._drop(endpoint)
-        for endpoint in self._wanted - self._dialled.keys():
+        for endpoint in self._wanted - self._dialled.keys() - self._undialled.keys():
             self._dial(endpoint)
         self._flush()
 
@@ -114,6 +124,7 @@ class BalanceSender:
         self._timer = self._loop.call_later(self._heartbeat / TICKS, self._tick)
         for dialled in self._dialled.values():
             dialled.tick()
+        self._undialled.clear()
         self._changed([dialled.peer for dialled in self._dialled.values()])
 
     async def close(self) -> None:
@@ -144,7 +155,9 @@ class BalanceSender:
             "acknowledged": spread.acknowledged,
             "possiblyLost": spread.possibly_lost,
             "sentAgain": spread.sent_again + sum(dialled.peer.resent for dialled in self._dialled.values()),
-            "discovery": "" if self._discovery is None else self._discovery.problem,
+            "discovery": ""
+            if self._discovery is None
+            else self._discovery.problem or "; ".join(self._undialled.values()),
         }
 
 

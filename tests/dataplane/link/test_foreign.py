@@ -282,3 +282,14 @@ async def test_a_cancelled_proxy_ends_its_thread() -> None:
     passing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await passing
+
+
+async def test_nothing_more_is_read_once_the_intake_is_full(links: Any, foreign: Any) -> None:
+    """Messages that are no lines are offered one by one: each may be the last that there is room for."""
+    here = await pulling(links)
+    here.intake.full = True
+    push = foreign(zmq.PUSH, connect=here.address)
+    for number in range(100):
+        push.send(b"[%d]" % number)
+    await links.until(lambda: here.listener.status().get("messages"))
+    assert here.listener.status()["messages"] == 1
