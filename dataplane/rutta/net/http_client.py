@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Final, Literal, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
@@ -34,6 +34,7 @@ Compression = Annotated[Literal["None", "Gzip", "Zstd"], Meta(description="how r
 _THREAD_FROM: Final = 2**16  # bytes: smaller bodies are compressed faster than a thread is asked
 _AS_FILE_FROM: Final = 2**20  # bytes: aiohttp warns of larger bodies given as bytes
 _LONGEST_WAIT: Final = 3600.0  # seconds: more than this a Retry-After is not believed
+_SECRET_FROM: Final = 6  # characters: a shorter value of a query is a word, and hiding it would spoil messages
 _QUOTED: Final = 200  # characters of an answer that stand in a message
 _TRY_AGAIN: Final = frozenset({401, 403, 407, 408, 425, 429})
 
@@ -78,8 +79,12 @@ class Client:
         login: Login | None = None,
         headers: Mapping[str, Secret] | None = None,
         connect_timeout: float = 10.0,
+        endpoint: str = "",
     ) -> None:
-        """``timeout`` seconds for a whole request, ``connect_timeout`` for a connection."""
+        """``timeout`` seconds for a whole request, ``connect_timeout`` for a connection.
+
+        ``endpoint`` is what the user set: the values of its query may be tokens and are hidden.
+        """
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self._tls = tls
@@ -87,6 +92,7 @@ class Client:
         self._headers = dict(headers or {})
         self._session: aiohttp.ClientSession | None = None
         self._secrets: list[str] = []
+        self._query = _query_values(endpoint)
         self.failures: Counter[str] = Counter()
 
     async def open(self) -> None:
@@ -180,7 +186,7 @@ class Client:
 
     def hide(self, text: str) -> str:
         """Take our secrets out of a text that came from outside."""
-        for secret in self._secrets:
+        for secret in (*self._secrets, *self._query):
             if secret:
                 text = text.replace(secret, "***")
         return text
@@ -243,6 +249,13 @@ def place(url: str) -> str:
     return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
+def _query_values(url: str) -> list[str]:
+    """The values of a URL's query that are long enough to be a secret, as they stand and decoded; the longest first."""
+    raw = [one.partition("=")[2] or one for one in urlsplit(url).query.split("&")]
+    values = {form for one in raw for form in (one, unquote(one), unquote_plus(one)) if len(form) >= _SECRET_FROM}
+    return sorted(values, key=len, reverse=True)
+
+
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
     """Read ``Retry-After`` (RFC 9110 §10.2.3): seconds or a date; at most an hour, None if absent or broken."""
     text = headers.get("Retry-After", "").strip()
@@ -272,9 +285,13 @@ def _zstd(body: bytes) -> bytes:
 
 def endpoint(text: str) -> SplitResult:
     """Check the address of a server; ``ValueError`` says what is wrong with it."""
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as exc:
+        raise ValueError(f"endpoint is not an address ({exc}); write it like http://host:8080/path") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"endpoint {text!r} is not an address; write it like http://host:8080/path")
+        shown = text.partition("?")[0].rpartition("@")[2]
+        raise ValueError(f"endpoint {shown!r} is not an address; write it like http://host:8080/path")
     if parts.username is not None or parts.password is not None:
         raise ValueError("endpoint must not hold credentials; use username and password")
     _ = parts.port  # ValueError if that is no port

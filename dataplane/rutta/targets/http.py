@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
@@ -18,6 +17,7 @@ from rutta.message import Batch, Columns
 from rutta.net import http_client
 from rutta.net.http_client import Client, Compression, Login
 from rutta.net.splitting import Tally, deliver
+from rutta.net.uri import split
 from rutta.settings import ClientTls, Duration, Secret, default
 from rutta.targets import Gathering, Outcome
 
@@ -68,7 +68,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
 
 def from_uri(uri: str) -> dict[str, Any]:
     """Take the URI without its query as the endpoint (``http://h:8080/logs?codec=json``); ``http://.`` has none."""
-    parts = urlsplit(uri)
+    parts = split(uri)
     if parts.hostname in (None, "."):
         return {}
     host = parts.netloc.rpartition("@")[2]
@@ -88,6 +88,7 @@ class Http:
         self._config = config
         self._format = formats.Format(config.codec)
         self._client = Client(
+            endpoint=config.endpoint,
             timeout=config.timeout,
             connect_timeout=config.connect_timeout,
             tls=config.tls,

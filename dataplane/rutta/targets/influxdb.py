@@ -106,7 +106,11 @@ class InfluxDb:
         self._rules = Rules(frozenset(config.allowed_tags), DIVISORS[config.precision], config.nested == "Json")
         self._url = _write_url(config)
         self._client = Client(
-            timeout=config.timeout, connect_timeout=config.connect_timeout, tls=config.tls, login=_login(config)
+            timeout=config.timeout,
+            connect_timeout=config.connect_timeout,
+            tls=config.tls,
+            login=_login(config),
+            endpoint=config.endpoint,
         )
 
     async def open(self) -> None:
@@ -147,12 +151,12 @@ class InfluxDb:
 
     async def _create(self, missing: Answer) -> None:
         """Create the database that is missing; ``Retry`` with what the operator can do if that cannot be."""
-        config = self._config
+        config, place = self._config, http_client.place(self._config.endpoint)
         said = self._client.quote(influx_refusals.message_of(missing.body).encode())
-        if "database not found" not in said or config.bucket is not None:
-            raise Retry(f"{config.endpoint} answered 404{said}; create it, or correct the settings.")
+        if "database not found" not in influx_refusals.message_of(missing.body) or config.bucket is not None:
+            raise Retry(f"{place} answered 404{said}; create it, or correct the settings.")
         if not config.create_db or config.disable_create_db:
-            raise Retry(f"The database {config.db!r} does not exist at {config.endpoint}; create it, or set createDb.")
+            raise Retry(f"The database {config.db!r} does not exist at {place}; create it, or set createDb.")
         name = config.db.replace("\\", "\\\\").replace('"', '\\"')
         query = urlencode({"q": f'CREATE DATABASE "{name}"'}, quote_via=quote)
         answer = await self._client.request(
@@ -160,7 +164,7 @@ class InfluxDb:
         )
         if not answer.is_success or b'"error"' in answer.body:
             said = self._client.quote(influx_refusals.message_of(answer.body).encode())
-            raise Retry(f"The database {config.db!r} cannot be created at {config.endpoint}{said}; create it by hand.")
+            raise Retry(f"The database {config.db!r} cannot be created at {place}{said}; create it by hand.")
 
     async def close(self) -> None:
         """Close all connections."""

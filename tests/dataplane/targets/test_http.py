@@ -392,3 +392,22 @@ def test_a_date_of_retry_after_is_counted_from_now() -> None:
     after = retry_after({"Retry-After": email.utils.formatdate(time.time() + 120, usegmt=True)})
     assert after is not None
     assert 100 < after <= 120
+
+
+async def test_a_token_in_the_query_of_the_endpoint_never_shows(
+    opened: Make, server: Any, batch: Callable[..., Batch]
+) -> None:
+    target = await opened(endpoint=f"{server.url}/logs?token=s3cr%2Bt-value&v=1")
+    server.answers = [web.Response(status=500, text="no such token s3cr+t-value, s3cr%2Bt-value in v=1")]
+    with pytest.raises(Retry) as caught:
+        await target.send([batch({"event": "a"})])
+    assert "s3cr" not in str(caught.value)
+    assert "v=1" in str(caught.value)
+    assert "s3cr" not in str(target.status())
+
+
+@pytest.mark.parametrize("endpoint", ["htp://h/?token=s3cret-value", "http://[::1/in?token=s3cret-value"])
+def test_a_wrong_endpoint_is_named_without_its_query(endpoint: str) -> None:
+    with pytest.raises(ConfigError, match="is not an address") as caught:
+        conversion.convert({"endpoint": endpoint}, Config)
+    assert "s3cret" not in str(caught.value)
