@@ -78,8 +78,8 @@ def _engine(options: Mapping[str, Any]) -> int:
         print(f"rutta: {warning}", file=sys.stderr)
     if options["subcommand"] == "proxy" and _is_forwarder(options):
         return _forward(options)
-    read = _reader(options)
     try:
+        read = _reader(options)
         config = read()
     except ConfigError as exc:
         return _refuse(exc, options.get("config"))
@@ -100,9 +100,16 @@ def _reader(options: Mapping[str, Any]) -> Callable[[], Any]:
     from rutta import config
 
     file = options.get("config")
+    beside = [flag for flag in _BESIDE if file and options.get(flag)]
+    if beside:
+        flags = ", ".join("--" + flag.replace("_", "-") for flag in beside)
+        raise ConfigError(f"{flags} and --config exclude each other: the file says what listens and where events go")
     if not file:
         return lambda: config.parse(cli.document_of(options))
     return lambda: config.load(file, over={"role": str(options["subcommand"]).capitalize()} | cli.process_of(options))
+
+
+_BESIDE = ("listener", "target", "tail", "link_bind", "link_to", "push_to", "pub_to", "disable_cors")
 
 
 def _is_forwarder(options: Mapping[str, Any]) -> bool:

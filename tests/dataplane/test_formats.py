@@ -44,7 +44,7 @@ def test_what_an_event_lacks_comes_from_its_block():
         RECEIVED,
         {"k": "block", "h": 1},
     )
-    assert (b.id, b.timestamp, b.context) == (formats.derived_id(ORIGIN, 1), 4, {"k": "own", "h": 1})
+    assert (b.id, b.timestamp, b.context) == (formats.derived_id(ORIGIN, 1), 4, {"k": "block", "h": 1})
     assert [event.id for event in batch.rows.events()] == [b"", b""]
 
 
@@ -89,14 +89,14 @@ HEADED = '{"context":{"host":"n1","é":[1,null]}'.encode()
         (b'{"a":{"context":1}}', HEADED + b',"a":{"context":1}}'),
         (b'{"a":"\\u00e9"}', HEADED + b',"a":"\\u00e9"}'),
         (b'{"a":1e999}', HEADED + b',"a":1e999}'),
-        (b'{"a":1,"context":{"host":"own","b":2}}', '{"context":{"host":"own","é":[1,null],"b":2},"a":1}'.encode()),
+        (b'{"a":1,"context":{"host":"own","b":2}}', '{"context":{"host":"n1","é":[1,null],"b":2},"a":1}'.encode()),
         (b'{"\\u0063ontext":{"b":2}}', '{"context":{"host":"n1","é":[1,null],"b":2}}'.encode()),
         (b'{"context":null}', HEADED + b"}"),
         (b'{"context":5,"context_":6}', HEADED + b',"context_":6,"context__":5}'),
         (b'{"context":{"b":1},"context":{"b":2}}', '{"context":{"host":"n1","é":[1,null],"b":2}}'.encode()),
     ],
 )
-def test_the_blocks_context_is_merged_under_the_events_own_whatever_the_other_lines_are(line, expected):
+def test_the_blocks_context_wins_over_the_events_own_whatever_the_other_lines_are(line, expected):
     for data, at in ((line, 0), (line + b'\n{"z":1}', 0), (b'{"z":1}\n' + line + b'\n{"z":"\\u00e9"}', 1)):
         lines = formats.encode_lines(batch_of(data + b"\n", context=CONTEXT), Format("ndjson"))
         assert lines[at] == expected
@@ -120,7 +120,7 @@ def test_merging_a_context_changes_nothing_else(sources, context, ascii_only):
     for source, line in zip(sources, lines, strict=True):
         found = json.loads(line)
         own = source.get("context", {})
-        assert found.pop("context") == ({**context, **own} if isinstance(own, dict) else context)
+        assert found.pop("context") == ({**own, **context} if isinstance(own, dict) else context)
         found.pop("context_", None)
         assert found == {key: value for key, value in source.items() if key != "context"}
 

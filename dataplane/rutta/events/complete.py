@@ -40,7 +40,7 @@ def completer(batch: Batch) -> Callable[[int, Event], Event]:
         if not event.received:
             event.received = received
         if context:
-            event.context = {**context, **event.context}
+            event.context = {**context, **event.context, **context}
         return event
 
     return complete

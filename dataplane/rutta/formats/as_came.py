@@ -50,7 +50,7 @@ def _came_as_json(rows: Rows) -> bool:
 
 
 def with_context(payload: bytes, count: int, context: Mapping[str, Any]) -> bytes:
-    """Merge a context under each event's own ``context``.
+    """Merge a context over each event's own ``context``: what the listener saw wins over what a sender claims.
 
     When no line can hold such a key (spelled with escapes neither), it is put in front of the first key of all
     lines at once.
@@ -73,7 +73,7 @@ def _merged(line: bytes, head: bytes, context: Mapping[str, Any]) -> bytes:
     whole: dict[str, Any] = _every_key(line)
     text = bytes(whole.pop("context"))
     if text[:1] == b"{":
-        merged = {**context, **_every_key(text)}
+        merged = {**context, **_every_key(text), **context}
     else:
         merged = dict(context)
         if text != b"null":

@@ -135,4 +135,4 @@ def _set_rest(batch: Batch, found: list[Any], start: int) -> None:
 
 
 def _merged(context: Mapping[str, Any], own: Any) -> Raw:
-    return Raw(_JSON.encode({**context, **_every_key(own)}))
+    return Raw(_JSON.encode({**context, **_every_key(own), **context}))

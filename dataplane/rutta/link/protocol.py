@@ -15,7 +15,7 @@ from msgspec import Struct
 from rutta.message import Origin
 
 VERSION: Final = 1
-HOP_LIMIT: Final = 8  # links that a block may pass
+HOP_LIMIT: Final = 9  # links that a block may pass: to the first proxy, and on from each of eight
 
 AT_MOST_ONCE: Final = "AtMostOnce"
 AT_LEAST_ONCE: Final = "AtLeastOnce"

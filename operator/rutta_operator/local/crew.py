@@ -5,6 +5,7 @@ come in to where they go out, so that every tier has a tier behind it while it e
 """
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -169,6 +170,8 @@ class Crew:
             raise StartFailed(f"{late} did not become ready in {self._start_timeout:g} s.") from None
         finally:
             ready.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ready
 
     def _tiers(self) -> list[list[Seat]]:
         """Return the seats in the order of stopping, those that stop together in one list."""
