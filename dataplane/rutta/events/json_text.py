@@ -23,9 +23,20 @@ _Object = msgspec.defstruct("_Object", [], gc=False)
 check = msgspec.json.Decoder(_Object).decode
 """Check that a text is one JSON object, decoding nothing of it. Its UTF-8 is not checked: see ``is_utf8``."""
 
+MAX_OBJECTS: Final = 300_000
+"""How many braces one single input (an http body, a datagram, a message) may open, nested ones and those in texts
+included, and how many items an array of it may have. More would hold the event loop for seconds."""
+
+MAX_NEWLINES: Final = 1_000_000
+"""How many newlines one single input may have."""
+
+UNSAID: Final = DecodeError("not an object")
+"""What is wrong with an input whose reason nobody will read: it is counted, and cost no words."""
+
 _any = msgspec.json.Decoder().decode
 _raw_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _raw_array = msgspec.json.Decoder(list[Raw]).decode
+_only_objects = msgspec.json.Decoder(list[_Object]).decode  # type: ignore[valid-type]  # stops at the first item that is none
 REFUSED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for input."""
 
@@ -47,23 +58,10 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-def checked(text: bytes) -> bytes:
-    """Return an object without what surrounds it, on one line; ``DecodeError`` says why it is none."""
-    text = text.strip(SPACE)
-    if not text:
-        raise DecodeError("the input is empty", word="empty")
-    try:
-        text.decode()
-        check(text)
-        return msgspec.json.format(text, indent=-1) if b"\n" in text or b"\r" in text else text
-    except UnicodeDecodeError as exc:
-        raise DecodeError(f"byte {exc.start} is not UTF-8", word="encoding") from exc
-    except (msgspec.DecodeError, RecursionError) as exc:
-        raise refusal(exc) from exc
-
-
 def refusal(exc: Exception) -> DecodeError:
-    """Say what msgspec found wrong in our words."""
+    """Say what was found wrong with an input (one of ``REFUSED``) in our words."""
+    if isinstance(exc, UnicodeDecodeError):
+        return DecodeError(f"byte {exc.start} is not UTF-8", word="encoding")
     if isinstance(exc, RecursionError):
         return DecodeError("the input is nested too deep", word="depth")
     text = str(exc)
@@ -79,22 +77,42 @@ _ARTICLES: Final = {
 }  # fmt: skip
 
 
-def inputs(data: bytes, *, lines: bool) -> Iterator[tuple[int, int | None, bytes | DecodeError]]:
+def oversize(data: bytes) -> DecodeError | None:
+    """Say whether one single input holds more than is decoded at once, before anything of it is."""
+    if data.count(b"{") > MAX_OBJECTS:
+        return DecodeError(f"the input holds more than {MAX_OBJECTS} objects; send it in parts", word="oversize")
+    if data.count(b"\n") > MAX_NEWLINES:
+        return DecodeError(f"the input has more than {MAX_NEWLINES} lines; send it in parts", word="oversize")
+    return None
+
+
+Input = tuple[int, int | None, bytes | DecodeError]
+
+
+def inputs(data: bytes, *, lines: bool, said: int) -> Iterator[Input]:
     """Cut a block into objects: (number of its line, its index in an array, the object on one line or what is wrong).
 
     A line that is an array of objects is several. Without ``lines`` the data is one input: an object or an array,
-    which may stretch over lines, or else lines.
+    which may stretch over lines, or else lines; see ``oversize``, and ``_stray`` for its arrays. After ``said``
+    errors the reason is mostly ``UNSAID``: lines of garbage must not cost more than events.
     """
     data = data.removeprefix(BOM)
     if not lines and not _is_ndjson(data):
-        for index, one in _several(data):
+        for index, one in _several(data, single=True, said=said):
             yield 0, index, one
         return
     for number, line in enumerate(data.removesuffix(b"\n").split(b"\n")):
         line = line.strip(SPACE)
-        if line:
-            for index, one in _several(line):
-                yield number, index, one
+        if not line:
+            continue
+        if line[:1] != b"[":
+            one = _one(line, quick=said <= 0)
+            said -= one.__class__ is DecodeError
+            yield number, None, one
+            continue
+        for index, one in _several(line, single=not lines, said=said):
+            said -= one.__class__ is DecodeError
+            yield number, index, one
 
 
 def objects_of_array(data: bytes) -> list[bytes] | None:
@@ -102,7 +120,7 @@ def objects_of_array(data: bytes) -> list[bytes] | None:
 
     The decoder checks every item on its way to the next, so what begins with a brace is an object.
     """
-    if not is_utf8(data):
+    if not is_utf8(data) or _stray(data) is not None:
         return None
     try:
         items = list(map(bytes, _raw_array(data)))
@@ -134,40 +152,81 @@ def _is_ndjson(data: bytes) -> bool:
 _any_raw = msgspec.json.Decoder(Raw).decode
 
 
-def _several(text: bytes) -> Iterator[tuple[int | None, bytes | DecodeError]]:
+def _several(text: bytes, *, single: bool, said: int) -> Iterator[tuple[int | None, bytes | DecodeError]]:
     """Yield an object, or the objects of an array with their indexes."""
     if text.lstrip(SPACE)[:1] != b"[":
-        yield None, _one(text)
+        yield None, _one(text, quick=said <= 0)
         return
     try:
         text.decode()
+        if single and (stray := _stray(text)) is not None:
+            yield stray
+            return
         items = _raw_array(text)
-    except UnicodeDecodeError as exc:
-        yield None, DecodeError(f"byte {exc.start} is not UTF-8", word="encoding")
-    except (msgspec.DecodeError, RecursionError) as exc:
-        yield None, refusal(exc)
-    else:
-        for index, item in enumerate(items):
-            yield index, _one(bytes(item))
+    except REFUSED as exc:
+        yield None, UNSAID if said <= 0 else refusal(exc)
+        return
+    for index, item in enumerate(items):
+        one = _one(bytes(item), quick=said <= 0)
+        said -= one.__class__ is DecodeError
+        yield index, one
 
 
-def _one(text: bytes) -> bytes | DecodeError:
+def _stray(array: bytes) -> tuple[int, DecodeError] | None:
+    """Find what makes a single input's array be refused whole, before its items are held: the first that is no object.
+
+    Looked for where the first item is none, or where there may be more than ``MAX_OBJECTS``: an array of objects
+    only has no more items than braces, which ``oversize`` has counted.
+    """
+    if array.lstrip(SPACE)[1:].lstrip(SPACE)[:1] in _OPENINGS and array.count(b",") < MAX_OBJECTS:
+        return None
     try:
-        return checked(text)
-    except DecodeError as exc:
-        if b"\\ud" not in text.lower():
-            return exc
-        try:
-            return checked(_HALVES.sub(lambda match: match[1] or rb"\ufffd", text))
-        except DecodeError:
-            return exc
+        _only_objects(array)
+    except msgspec.ValidationError as exc:
+        reason, _, path = str(exc).partition(" - at `$[")
+        return int(path.removesuffix("]`")), refusal(msgspec.ValidationError(reason))
+    except REFUSED:  # no JSON: whoever decodes it comes as far as this
+        pass
+    return None
+
+
+_OPENINGS: Final = (b"{", b"]")
+
+
+def _one(text: bytes, *, quick: bool) -> bytes | DecodeError:
+    """Return an object on one line, halves of surrogate pairs replaced, or what is wrong; ``quick``: no matter what."""
+    text = text.strip(SPACE)
+    if quick and (text[:1] != b"{" or text[-1:] != b"}"):
+        return UNSAID
+    if not text:
+        return DecodeError("the input is empty", word="empty")
+    try:
+        return _object(text)
+    except REFUSED as exc:
+        if b"\\ud" in text.lower() and (whole := _without_halves(text)) is not None:
+            return whole
+        return UNSAID if quick else refusal(exc)
+
+
+def _object(text: bytes) -> bytes:
+    """Check an object and put it on one line; one of ``REFUSED`` if it is none."""
+    text.decode()
+    check(text)
+    return msgspec.json.format(text, indent=-1) if b"\n" in text or b"\r" in text else text
+
+
+def _without_halves(text: bytes) -> bytes | None:
+    try:
+        return _object(_HALVES.sub(lambda match: match[1] or rb"\ufffd", text))
+    except REFUSED:
+        return None
 
 
 # --- looking inside ---------------------------------------------------------------------------------------------
 
 
 def value(text: bytes) -> dict[str, Any]:
-    """Decode an object that ``checked`` has passed; what cannot be held in values is kept as its JSON text."""
+    """Decode an object that ``inputs`` has passed; what cannot be held in values is kept as its JSON text."""
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         try:
             found: dict[str, Any] = _any(text)
@@ -181,7 +240,7 @@ def value(text: bytes) -> dict[str, Any]:
 
 
 def strict_value(text: bytes) -> dict[str, Any]:
-    """Decode an object that ``checked`` has passed; ``DecodeError`` for what ``value`` would keep as text."""
+    """Decode an object that ``inputs`` has passed; ``DecodeError`` for what ``value`` would keep as text."""
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH and depth(text) > MAX_DEPTH:
         raise DecodeError(f"the input is nested deeper than {MAX_DEPTH} levels", word="depth")
     try:

@@ -12,7 +12,7 @@ from rutta.rows import columns
 from rutta.rows.rows import EventRows, JsonRows, count_lines, join_lines
 
 _DECODED = 120  # bytes of one struct and its values, about
-MAX_FAILURES = 20  # of a block, that a batch says in words
+MAX_FAILURES = 20  # of a block, that a batch says in words; an atomic block is not read any further
 
 
 class Found(NamedTuple):
@@ -29,6 +29,8 @@ class Found(NamedTuple):
 def decode(block: Block, asked: Columns, *, strict: bool, codec: str = "json") -> Batch:
     """Decode a block of JSON; never raises for input."""
     plan = columns.plan(asked)
+    if not block.lines and (refused := json_text.oversize(block.data)) is not None:
+        return Batch.of(block, JsonRows(b"", 0, codec=codec), errors=[Failure(0, refused.word, str(refused))])
     if block.lines:
         rows: JsonRows | EventRows | None = _of_peer(block, plan, codec) if block.count and not strict else None
         if rows is None:
@@ -119,15 +121,20 @@ def whole_strict(data: bytes, codec: str) -> EventRows | None:
 
 
 def each(block: Block, *, strict: bool) -> Found:
-    """Decode input by input. Every input has a number, good or bad: ids are derived from it."""
+    """Decode input by input. Every input has a number, good or bad: ids are derived from it.
+
+    Of an atomic block nothing is accepted after a failure, so it ends at the last that is said in words.
+    """
     found = Found([], [], [], [], [], 0)
     failed = 0
-    for number, (place, index, one) in enumerate(json_text.inputs(block.data, lines=block.lines)):
+    for number, (place, index, one) in enumerate(json_text.inputs(block.data, lines=block.lines, said=MAX_FAILURES)):
         event, one = _strict(one) if strict and isinstance(one, bytes) else (None, one)
         if isinstance(one, DecodeError):
             failed += 1
             if len(found.failures) < MAX_FAILURES:
                 found.failures.append(Failure(place if block.lines else number, one.word, _at(index, str(one))))
+            if block.atomic and failed >= MAX_FAILURES:
+                break
             continue
         found.lines.append(one)
         found.places.append(place)
