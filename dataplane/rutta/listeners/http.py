@@ -18,7 +18,7 @@ from rutta.net import bindings, inflate
 from rutta.net.cors import Cors, headers, preflight
 from rutta.net.flow import room_within
 from rutta.net.http_auth import Auth, Guard
-from rutta.net.http_message import TEXT, Request, Response
+from rutta.net.http_message import NO_MEMORY, TEXT, Request, Response
 from rutta.net.http_server import HttpServer, Limits
 from rutta.net.tls import Certificate
 from rutta.settings import Duration, Size, Tls, default
@@ -106,6 +106,9 @@ class Http:
 
     async def serve(self, intake: Intake) -> None:
         """Serve until ``stop``; requests that have begun get their answers."""
+        if self._stopping.is_set():
+            bindings.close(self._sockets)
+            return
         reception = _Reception(self.config, intake, self._guard)
         self._server = server = HttpServer(
             self._sockets,
@@ -115,6 +118,7 @@ class Http:
             limits=_limits(self.config),
             certificate=self._certificate,
         )
+        reception.server = server
         server.start()
         try:
             await self._stopping.wait()
@@ -152,6 +156,7 @@ class _Reception:
         self._config = config
         self._intake = intake
         self._guard = guard
+        self.server: HttpServer | None = None  # charged for what comes out of a compressed body
         self._full_since: float | None = None
         self._accepted = Response(201, b"true")
         self._context: tuple[tuple[bytes | None, ...], dict[str, str]] = ((), {})
@@ -181,26 +186,43 @@ class _Reception:
         return Response(404, b"false")
 
     def _post(self, request: Request) -> Response | Awaitable[Response]:
-        body = request.body
-        if coding := _coding(request):
-            try:
-                body = inflate.CODINGS[coding](body, self._config.max_body_bytes)
-            except inflate.TooLarge:
-                return self._say(request, 413, "the body is larger than maxBodyBytes when decompressed")
-            except inflate.Broken as exc:
-                self._intake.refuse("encoding")
-                return self._say(request, 400, f"the body is not {coding}: {exc}")
-        block = Block(body, lines=False, atomic=True, context=self._context_of(request))
         if self._intake.full or self._config.acknowledge == "Delivered":
-            return self._offer_later(request, block)
-        return self._answer(request, self._intake.offer(block))
+            return self._offer_later(request)
+        body = self._body_of(request)
+        return body if isinstance(body, Response) else self._answer(request, self._offer(request, body))
 
-    async def _offer_later(self, request: Request, block: Block) -> Response:
+    def _body_of(self, request: Request) -> bytes | Response:
+        """Decompress the body, or say why not. What comes out counts as held until the request has its answer."""
+        coding, server = _coding(request), self.server
+        if not coding:
+            return request.body
+        most = self._config.max_body_bytes
+        room = most if server is None else min(most, max(0, server.limits.bodies - server.held))
+        try:
+            body = inflate.CODINGS[coding](request.body, room)
+        except inflate.TooLarge:
+            if room < most:
+                return NO_MEMORY
+            return self._say(request, 413, "the body is larger than maxBodyBytes when decompressed")
+        except inflate.Broken as exc:
+            self._intake.refuse("encoding")
+            return self._say(request, 400, f"the body is not {coding}: {exc}")
+        if server is not None:
+            server.charge(request, len(body))
+        return body
+
+    def _offer(self, request: Request, body: bytes) -> Receipt:
+        return self._intake.offer(Block(body, lines=False, atomic=True, context=self._context_of(request)))
+
+    async def _offer_later(self, request: Request) -> Response:
         """Wait for room, offer, and wait for delivery if that is what 201 means here."""
         if not await room_within(self._intake, self._config.max_wait):
             return self._busy(request)
         self._full_since = None
-        receipt = self._intake.offer(block)
+        body = self._body_of(request)  # not before there is room: what waits stays compressed
+        if isinstance(body, Response):
+            return body
+        receipt = self._offer(request, body)
         if self._config.acknowledge == "Delivered" and not receipt.failed:
             try:
                 async with asyncio.timeout(self._config.acknowledge_timeout):

@@ -78,6 +78,9 @@ class Tcp:
 
     async def serve(self, intake: Intake) -> None:
         """Read until ``stop``, then what has been sent already, for a second at most."""
+        if self._stopping.is_set():
+            bindings.close(self._sockets)
+            return
         serving = self._serving = _Serving(self.config, self.name, intake, self._sockets, self._certificate)
         try:
             serving.acceptor.start()

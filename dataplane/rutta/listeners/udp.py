@@ -90,6 +90,9 @@ class Udp:
 
     async def serve(self, intake: Intake) -> None:
         """Read until ``stop``, then what the kernel still holds."""
+        if self._stopping.is_set():
+            bindings.close(self._sockets)
+            return
         serving = self._serving = _Serving(
             intake, self._sockets, codec=self.config.codec, nap=NAP if self._granted >= 2**20 else SHORT_NAP
         )

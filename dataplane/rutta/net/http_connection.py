@@ -262,6 +262,7 @@ class Connection(asyncio.BufferedProtocol):
     def _answered(self, request: Request, task: asyncio.Future[Response]) -> None:
         """Write an answer that took a while. A bug of the handler ends the connection and is logged by the loop."""
         self._task = None
+        self._let_go(request)
         if task.cancelled():
             self._transport.abort()
         elif (exc := task.exception()) is not None:

@@ -105,6 +105,11 @@ class HttpServer:
         """Count connections and requests, for ``/status``."""
         return {**self.acceptor.status(), "requests": self.requests, "timeouts": self.timeouts, "bodyBytes": self.held}
 
+    def charge(self, request: Request, size: int) -> None:
+        """Count bytes that a handler made of a body as held, until the request has its answer."""
+        request.held += size
+        self.held += size
+
     def joined(self, connection: Connection) -> None:
         """A connection is open."""
         self.connections.add(connection)

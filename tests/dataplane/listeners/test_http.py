@@ -797,3 +797,46 @@ async def test_any_bytes_are_survived_and_leave_nothing_behind(intake: Any) -> N
     assert answered > 3000
     assert server.held == 0
     assert not server.connections
+
+
+async def test_a_compressed_body_stays_compressed_while_the_queue_is_full(
+    running: Any, intake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inflated: list[int] = []
+    gunzip = http.inflate.CODINGS["gzip"]
+
+    def counted(data: bytes, limit: int) -> bytes:
+        inflated.append(len(data))
+        return gunzip(data, limit)
+
+    monkeypatch.setattr(http.inflate, "CODINGS", {"gzip": counted})
+    intake.fill()
+    raw = request(body=gzip.compress(b"{}" * 1000), content_encoding="gzip")
+    assert (await ask(running, intake, raw, max_wait=0.01)).status == 503
+    assert inflated == []
+    intake.drain()
+    assert (await ask(running, intake, raw)).status == 201
+    assert len(inflated) == 1
+
+
+async def test_what_comes_out_of_a_body_counts_against_the_bodies_in_memory(running: Any, intake: Any) -> None:
+    raw = request(body=gzip.compress(bytes(100_000)), content_encoding="gzip")
+    assert (await ask(running, intake, raw, max_in_flight_bytes=50_000)).status == 503
+    assert intake.blocks == []
+    held: list[int] = []
+
+    listener = make(max_in_flight_bytes=200_000)
+
+    def look(block: Any) -> Receipt:
+        held.append(listener.status()["bodyBytes"])
+        receipt = Receipt(1)
+        receipt.release()
+        return receipt
+
+    intake.answer = look
+    async with running(listener, intake) as address, connected(address) as client:
+        for _ in range(5):
+            assert (await client.ask(raw)).status == 201
+        assert listener.status()["bodyBytes"] == 0
+    assert min(held) > 100_000
+    assert max(held) < 102_000
