@@ -105,7 +105,7 @@ def inputs(data: bytes, *, lines: bool, said: int) -> Iterator[Input]:
         line = line.strip(SPACE)
         if not line:
             continue
-        if line[:1] != b"[":
+        if line[:1] != b"[" or (said <= 0 and line[-1:] != b"]"):
             one = _one(line, quick=said <= 0)
             said -= one.__class__ is DecodeError
             yield number, None, one
