@@ -302,6 +302,8 @@ def _name_all(found: list[Problem], section: str, entries: list[tuple[str, Any]]
 
 
 def _check_routes(found: list[Problem], process: Process, targets: set[str]) -> None:
+    if process.routes and process.role == "Proxy":
+        found.append(Problem("routes", "a proxy does not look into what it carries; put routes on a router"))
     for at, route in enumerate(process.routes):
         for index, name in enumerate(route.targets):
             if name not in targets:

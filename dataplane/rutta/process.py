@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rutta import VERSION, admin, memory
-from rutta.config import Config
+from rutta import log as log_setup
+from rutta.config import Config, Process
 from rutta.router import Router
 
 log = logging.getLogger("rutta.process")
@@ -102,7 +103,16 @@ async def _reload(router: Router, wish: asyncio.Event) -> None:
     while True:
         await wish.wait()
         wish.clear()
-        await router.reload()
+        before = router.config.process
+        if await router.reload():
+            _follow(before, router.config.process)
+
+
+def _follow(before: Process, now: Process) -> None:
+    """Take what a reload changes of the process itself, and say what only a restart can."""
+    log_setup.set_up(now.log_level, now.log_format)
+    if before.health != now.health:
+        log.warning("The health page stays where it is until a restart.", extra={"event": "restart_needed"})
 
 
 async def _watch(path: Path, wish: asyncio.Event) -> None:

@@ -122,3 +122,14 @@ def test_a_file_that_is_no_config_is_one_sentence(tmp_path, text, said):
         file.write_text(text)
     with pytest.raises(ConfigError, match=said):
         load(file)
+
+
+def test_a_proxy_has_no_routes():
+    document = {
+        "role": "Proxy",
+        "listeners": [{"link": {"bind": "127.0.0.1:0"}}],
+        "targets": [{"name": "a", "link": {"addresses": ["h:1"]}}],
+    }
+    assert parse(document).process.role == "Proxy"
+    (found,) = problems(document | {"routes": [{"match": {"minLevel": "warn"}, "targets": ["a"]}]})
+    assert found.startswith("routes: a proxy does not look into what it carries")

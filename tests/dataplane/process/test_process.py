@@ -187,3 +187,15 @@ def test_a_config_file_in_use_is_the_same_as_flags(start, tmp_path, wait_until):
     by_flags = start("proxy", "--link-bind", "127.0.0.1:0", "--link-to", "127.0.0.1:1").status()
     for section in ("listeners", "targets"):
         assert [one["name"] for one in by_file[section]] == [one["name"] for one in by_flags[section]]
+
+
+def test_a_reload_takes_the_logs_level(start, tmp_path, wait_until):
+    file = tmp_path / "router.json"
+    file.write_text(json.dumps(configuration(tmp_path, "a")))
+    rutta = start("router", "--config", str(file))
+    rutta.event("started")
+    for number, level in enumerate(("error", "error"), 1):
+        file.write_text(json.dumps(configuration(tmp_path, "a") | {"logLevel": level, "drain": {"timeout": number}}))
+        rutta.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: rutta.status()["reload"]["count"] >= number, rutta.tell)  # noqa: B023
+    assert [line["event"] for line in rutta.lines()].count("reloaded") == 1  # the second is below the level
