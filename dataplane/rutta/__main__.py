@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rutta import VERSION, cli
-from rutta.errors import ConfigError
+from rutta.errors import ConfigError, Problem
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,16 +52,32 @@ def _schema(options: Mapping[str, Any]) -> int:
 
 
 def _check(options: Mapping[str, Any]) -> int:
+    """Check config files, open nothing; say everything that is wrong with all of them."""
+    wrong: list[dict[str, str]] = []
+    for file in options["config"]:
+        wrong += [{"file": file, "path": one.path, "message": one.message} for one in _problems(file, options)]
+    if options["output"] == "json":
+        import msgspec
+
+        print(msgspec.json.encode(wrong).decode())
+    else:
+        for one in wrong:
+            print(f"{one['file']}: {Problem(one['path'], one['message'])}", file=sys.stderr)
+    return cli.BAD_SUBCOMMAND if wrong else cli.OK
+
+
+def _problems(file: str, options: Mapping[str, Any]) -> Sequence[Problem]:
     from rutta import config
     from rutta.lanes import build
 
     try:
-        loaded = config.load(options["config"])
+        loaded = config.load(file)
         build(loaded.targets)
     except ConfigError as exc:
-        return _refuse(exc, options["config"])
-    print(f"{options['config']}: fine ({len(loaded.listeners)} listeners, {len(loaded.targets)} targets)")
-    return cli.OK
+        return exc.problems
+    if options["output"] == "text":
+        print(f"{file}: fine ({len(loaded.listeners)} listeners, {len(loaded.targets)} targets)")
+    return ()
 
 
 def _refuse(exc: ConfigError, where: str | None) -> int:

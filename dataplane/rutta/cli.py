@@ -66,7 +66,10 @@ def parser() -> argparse.ArgumentParser:
     _add_proxy(_sub(subcommands, "proxy", "links to links, or the original's XSUB to XPUB"))
     _add_shipper(_sub(subcommands, "shipper", "sources to links"))
     check = _sub(subcommands, "check", "check a config file, open nothing")
-    check.add_argument("--config", metavar="FILE", required=True, help="the file to check")
+    check.add_argument("--config", metavar="FILE", nargs="+", required=True, help="the files to check")
+    check.add_argument(
+        "--output", choices=("text", "json"), default="text", help="json: a list of what is wrong, on stdout"
+    )
     _sub(subcommands, "schema", "print the JSON schema of the config file")
     _sub(subcommands, "version", "print the version")
     completion = _sub(subcommands, "completion", "print a completion script for your shell")

@@ -251,21 +251,19 @@ def _of_uri(found: list[Problem], value: Mapping[str, Any], path: str) -> Mappin
 
     It may be a secret (``{"file": PATH}``), and then no message quotes it.
     """
-    uri = value["uri"]
+    uri, place = value["uri"], f"{path}.uri"
     try:
-        entry = entry_of_uri(uri if isinstance(uri, str) else Secret.parse(uri).reveal())
-    except ValueError as exc:
-        found.append(Problem(f"{path}.uri", str(exc)))
+        text = uri if isinstance(uri, str) else Secret.parse(uri).reveal()
+    except (ValueError, ConfigError) as exc:  # it is no secret, or cannot be read
+        found.append(Problem(place, str(exc)))
         return {}
+    try:
+        entry = entry_of_uri(text)
     except ConfigError as exc:
-        said = (
-            map(str, exc.problems)
-            if isinstance(uri, str)
-            else ["the secret does not hold a target URI that can be used"]
-        )
-        found += [Problem(f"{path}.uri", one) for one in said]
+        hidden = ["the secret does not hold a target URI that can be used"]
+        found += [Problem(place, one) for one in (map(str, exc.problems) if isinstance(uri, str) else hidden)]
         return {}
-    if wrong := flaws(entry, f"{path}.uri"):  # behind a percent-escape
+    if wrong := flaws(entry, place):  # behind a percent-escape
         found += wrong
         return {}
     return {**entry, **{key: one for key, one in value.items() if key != "uri"}}

@@ -98,7 +98,7 @@ def _up(options: Mapping[str, Any]) -> int:
     from rutta_operator.local.up import PROGRAM, up
 
     as_json = options["output"] == "json"
-    read = topology(options)
+    read = topology(options, judged=options["program"] is None)
     screen = Screen(sys.stdout, sys.stderr, as_json=as_json)
     return up(read, screen, bind=options["bind"], as_json=as_json, program=options["program"] or PROGRAM)
 

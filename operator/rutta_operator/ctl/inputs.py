@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rutta_operator import documents
+from rutta_operator.ctl import opinion
 from rutta_operator.plan import Cluster, Settings, plan
 from rutta_operator.problems import Finding, Refused
 from rutta_operator.topology import Topology, load
@@ -13,10 +14,10 @@ from rutta_operator.topology import Topology, load
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
-def topology(options: Mapping[str, Any], *, wired: bool = False) -> Topology:
+def topology(options: Mapping[str, Any], *, wired: bool = False, judged: bool = False) -> Topology:
     """Read the topology of a command line; say what was left out.
 
-    ``wired`` counts what cannot be wired as wrong too. Raises:
+    ``wired`` counts what cannot be wired as wrong too, ``judged`` what the data plane itself would refuse. Raises:
         Refused: with every finding.
     """
     namespace = options["namespace"]
@@ -25,6 +26,8 @@ def topology(options: Mapping[str, Any], *, wired: bool = False) -> Topology:
     sources, findings = documents.gather(options["files"])
     read = load(sources, namespace)
     findings += read.findings
+    if judged and not findings:
+        findings += opinion.findings(read)
     if wired:
         findings += read.faults(read.graph())
     for note in read.notes:
@@ -38,7 +41,7 @@ def topology(options: Mapping[str, Any], *, wired: bool = False) -> Topology:
 
 def check(options: Mapping[str, Any]) -> int:
     """Say everything that is wrong, or how much is fine."""
-    read = topology(options, wired=True)
+    read = topology(options, wired=True, judged=True)
     for note in _absent_secrets(read):
         print(note, file=sys.stderr)
     number, graph = len(read.resources), read.graph()
