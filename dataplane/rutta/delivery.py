@@ -241,6 +241,8 @@ class Delivery:
 
     def _finish(self, item: Item, batch: Batch) -> None:
         self._out.pop(item, None)
+        # What was computed for this target is not charged to the queue of a slower one that still holds the batch.
+        batch.memo.clear()
         self.queue.finish(batch)
         item.receipt.release()
 

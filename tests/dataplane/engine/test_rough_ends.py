@@ -78,6 +78,15 @@ async def test_receipts_of_a_target_that_is_taken_out_end_and_those_at_shutdown_
         assert delivery.stats.dropped == {"shutdown": 2}
 
 
+async def test_what_was_computed_for_a_target_goes_when_it_is_done(make_delivery, told, make_batch):
+    """Another target may hold the batch for long; its queue is charged for the lines, not for our encodings."""
+    batch = make_batch("a")
+    delivery = make_delivery(told([lambda batches: batches[0].memo.update(x=b"large") or Outcome()]))
+    delivery.put(batch, Receipt(1))
+    await finish(delivery)
+    assert batch.memo == {}
+
+
 async def test_a_codec_that_raises_is_an_error_of_the_input(engine, running):
     async with running(engine.config("a")) as router:
         engine.codec.decode = lambda *_: 1 / 0
