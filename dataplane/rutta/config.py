@@ -17,6 +17,7 @@ from rutta import components
 from rutta.conversion import convert, problems, unknown
 from rutta.document import flaws, read
 from rutta.errors import ConfigError, Problem
+from rutta.net import bindings
 from rutta.settings import Duration, Secret, default, enc_hook
 from rutta.target_settings import TargetSettings
 from rutta.targets import Gathering
@@ -50,6 +51,10 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The page with /healthz, /readyz, /metrics and /status."""
 
     bind: Annotated[str, Meta(description="address and port: 0.0.0.0:9114")]
+
+    def __post_init__(self) -> None:
+        """Reject bindings that are none."""
+        bindings.parse(self.bind)
 
 
 class Drain(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

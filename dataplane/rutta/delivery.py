@@ -203,7 +203,12 @@ class Delivery:
         try:
             await self.target.close()
         except Exception as exc:  # noqa: BLE001 - it is broken already; opening it again is what counts
-            log.warning("Closing the broken target %s failed too: %r", self.stats.name, exc)
+            log.warning(
+                "Closing the target %s failed: %r",
+                self.stats.name,
+                exc,
+                extra={"event": "target_close_failed", "fields": {"target": self.stats.name}},
+            )
 
     def _bug(self, exc: Exception) -> None:
         self.stats.restarts += 1

@@ -57,6 +57,7 @@ def test_an_unknown_subcommand_is_exit_code_11_with_the_message_on_stdout(capsys
         ["router", "--listener", "tcp", "0.0.0.0:1", "extra", "json", "--target", "noop://."],
         ["router", "--listener", "tcp", "0.0.0.0:1", "json", "--target", "nope://."],
         ["router", "--listener", "tcp", "0.0.0.0:1", "json", "--target", "noop://.?a=b"],
+        ["router", "--listener", "tcp", "127.0.0.1:0", "json", "--target", "noop://.", "--health", "nonsense"],
         ["proxy"],
         ["proxy", "--xsub-bind", "tcp://127.0.0.1:0"],
         ["shipper"],
