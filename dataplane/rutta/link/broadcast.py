@@ -176,6 +176,7 @@ class BroadcastSender:
         self._dress = dress
         self._make_discovery = discovery
         self._ears: dict[str, _Ear] = {}
+        self._dropped = 0  # by receivers that are gone: a counter never falls
         self._sequence = self._pings = self._bytes = 0
         self._looking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -190,7 +191,9 @@ class BroadcastSender:
 
     def _found(self, endpoints: frozenset[str]) -> None:
         for endpoint in self._ears.keys() - endpoints:
-            self._ears.pop(endpoint).close()
+            gone = self._ears.pop(endpoint)
+            self._dropped += gone.dropped
+            gone.close()
         for endpoint in endpoints - self._ears.keys():
             self._ears[endpoint] = _Ear(endpoint, self._connect(endpoint), self._ready)
 
@@ -268,5 +271,5 @@ class BroadcastSender:
             "connected": sum(ear.is_there for ear in self._ears.values()),
             "blocks": self._sequence,
             "bytes": self._bytes,
-            "broadcastDropped": sum(ear.dropped for ear in self._ears.values()),
+            "broadcastDropped": self._dropped + sum(ear.dropped for ear in self._ears.values()),
         }

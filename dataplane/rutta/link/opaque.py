@@ -13,7 +13,7 @@ class Opaque:
 
     def decode(self, block: Block, columns: Columns) -> Batch:
         """Keep the block as it is; ``columns`` must be empty, which is so where all targets are links."""
-        count = count_lines(block.data) if block.lines else 1
+        count = block.count or (count_lines(block.data) if block.lines else 1)  # a link has checked its count
         return Batch.of(block, OpaqueRows(block.codec or "json", count, block.data))
 
 

@@ -113,6 +113,7 @@ class BalanceSender:
         dialled = self._dialled.pop(endpoint)
         dialled.close()
         self._spread.remove(dialled.peer)
+        self._spread.sent_again += dialled.peer.resent  # a counter never falls, whoever goes
         log.info("The peer %s is gone.", endpoint, extra={"event": "link_peer_gone", "fields": {"peer": endpoint}})
 
     def _flush(self) -> None:

@@ -97,12 +97,13 @@ def _whole_input(data: bytes, plan: columns.Plan, *, strict: bool, codec: str) -
 def _of_peer(block: Block, plan: columns.Plan, codec: str) -> JsonRows | None:
     """Take a block that a link's sender has checked line by line; ``None`` if it must be checked here.
 
-    Its ``count`` must be that of its lines, its ends those of objects, its encoding UTF-8. Columns are decoded as ever.
+    Its ends must be those of objects, its encoding UTF-8; that its ``count`` is that of its lines the link has seen to
+    (``link.judging``). Columns are decoded as ever.
     """
     data = block.data
     if plan.take or plan.raw or data[:1] != b"{" or data[-2:] != b"}\n":
         return None
-    if count_lines(data) != block.count or not json_text.is_utf8(data):
+    if not json_text.is_utf8(data):
         return None
     return JsonRows(data, block.count, codec=codec, plan=plan)
 

@@ -68,7 +68,7 @@ def test_a_sound_parcel_is_offered():
     assert (intake.block.count, intake.block.codec) == (2, "json")
 
 
-def test_a_proxy_counts_the_lines_itself_and_its_batches_are_never_cut():
-    batch = Opaque().decode(Block(b"a\nb\n", codec="plain", count=20_000_000), NOTHING)
+def test_a_proxys_batches_are_never_cut():
+    batch = Opaque().decode(Block(b"a\nb\n", codec="plain", count=2), NOTHING)
     assert len(batch) == 2
     assert batch.is_closed
