@@ -79,6 +79,8 @@ _ARTICLES: Final = {
 
 def oversize(data: bytes) -> DecodeError | None:
     """Say whether one single input holds more than is decoded at once, before anything of it is."""
+    if len(data) <= min(MAX_OBJECTS, MAX_NEWLINES):  # too short to hold so many, and counting costs
+        return None
     if data.count(b"{") > MAX_OBJECTS:
         return DecodeError(f"the input holds more than {MAX_OBJECTS} objects; send it in parts", word="oversize")
     if data.count(b"\n") > MAX_NEWLINES:
@@ -178,7 +180,9 @@ def _stray(array: bytes) -> tuple[int, DecodeError] | None:
     Looked for where the first item is none, or where there may be more than ``MAX_OBJECTS``: an array of objects
     only has no more items than braces, which ``oversize`` has counted.
     """
-    if array.lstrip(SPACE)[1:].lstrip(SPACE)[:1] in _OPENINGS and array.count(b",") < MAX_OBJECTS:
+    if array.lstrip(SPACE)[1:].lstrip(SPACE)[:1] in _OPENINGS and (
+        len(array) <= MAX_OBJECTS or array.count(b",") < MAX_OBJECTS
+    ):
         return None
     try:
         _only_objects(array)
