@@ -15,7 +15,8 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 HEAD = "apiVersion: rutta.logary.tech/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n"
 ROUTER = HEAD.format(kind="RuttaRouter", name="main") + (
     "  listeners: [{name: web, http: {port: 8080}}]\n"
-    "  targets: [{name: db, influxdb: {endpoint: x, password: {secretKeyRef: {name: influx, key: p}}}}]\n"
+    "  targets: [{name: db, influxdb: {endpoint: 'http://db:8086/write', username: jo, "
+    "password: {secretKeyRef: {name: influx, key: p}}}}]\n"
 )
 SHIPPER = HEAD.format(kind="RuttaShipper", name="node") + (
     "  sources: [{name: f, file: {paths: [x]}}]\n"
