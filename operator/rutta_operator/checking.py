@@ -32,6 +32,8 @@ _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d))+|\d+(?
 # https://kubernetes.io/docs/concepts/configuration/secret/: names of Secrets (DNS subdomains), keys in their data.
 SECRET_NAME: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"  # noqa: S105 - a pattern
 SECRET_KEY: Final = r"^[-._a-zA-Z0-9]*[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"  # noqa: S105 - a pattern
+# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+_QUANTITY: Final = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+|Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E)?")
 _SIZE: Final = re.compile(r"\d+(?:\.\d+)?(?:Ki|Mi|Gi|Ti|k|M|G|T)?B?")
 
 
@@ -173,6 +175,13 @@ def wrong_duration(value: object) -> str:
     """Say why a value is not a duration; empty if it is one."""
     good = isinstance(value, str) and _DURATION.fullmatch(value.strip())
     return "" if good else f"{written(value)} is not a duration; write it like 500ms, 10s, 5m or 1h30m"
+
+
+def wrong_quantity(value: object) -> str:
+    """Say why a value is not a Kubernetes quantity; empty if it is one."""
+    number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    good = number or (isinstance(value, str) and _QUANTITY.fullmatch(value))
+    return "" if good else f"{written(value)} is not a quantity; write it like 500m, 2 or 256Mi"
 
 
 def _wrong_size(value: object) -> str:

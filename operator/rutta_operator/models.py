@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic.alias_generators import to_camel
 
 from rutta_operator.checking import SECRET_KEY, SECRET_NAME, wrong_duration, wrong_port
+from rutta_operator.pod_settings import Autoscaling, DisruptionBudget, Model, PodSettings, Service
 
 GROUP: Final = "rutta.logary.tech"
 API_VERSION: Final = f"{GROUP}/v1alpha1"
@@ -42,14 +43,6 @@ Duration = Annotated[str, BeforeValidator(_duration), Field(json_schema_extra={"
 # RFC 6335 §5.1, which Kubernetes asks of the names of a Service's ports
 PortName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=15)]
 Label = Annotated[str, StringConstraints(pattern=_LABEL, min_length=1, max_length=63)]
-
-
-class Model(BaseModel):
-    """What all models share: camelCase keys, nothing unknown, never changed."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, use_attribute_docstrings=True
-    )
 
 
 class KeyOf(Model):
@@ -87,6 +80,10 @@ class Listener(Entry):
 
     name: PortName
     """its name in statuses and metrics, and of its port in the Service"""
+    service_port: Port | None = None
+    """its port in the Service, if it is another"""
+    host_port: Port | None = None
+    """its port on every node, with workload DaemonSet"""
 
 
 class Target(Entry):
@@ -169,7 +166,7 @@ class Drain(Model):
     """how long it may take to deliver what is held; 30s"""
 
 
-class Common(Model):
+class Common(PodSettings):
     """What all three have."""
 
     drain: Drain = Drain()
@@ -185,6 +182,12 @@ class RouterSpec(Common):
     """Deployment, or DaemonSet: one pod on each node"""
     replicas: Annotated[int, Field(ge=0)] | None = None
     """how many pods; 3 (on one machine: 1)"""
+    autoscaling: Autoscaling | None = None
+    """as many pods as are needed, in place of ``replicas``"""
+    pod_disruption_budget: DisruptionBudget = DisruptionBudget()
+    """how many pods may be away at once when nodes are drained"""
+    service: Service = Service()
+    """the Service of its listeners"""
     link: Link = Link()
     """how shippers and proxies reach it"""
     listeners: list[Listener] = []
@@ -204,6 +207,10 @@ class ShipperSpec(Common):
     """DaemonSet: one pod on each node; or Deployment"""
     replicas: Annotated[int, Field(ge=0)] | None = None
     """how many pods, with workload Deployment; 2 (on one machine: 1)"""
+    pod_disruption_budget: DisruptionBudget = DisruptionBudget()
+    """how many pods may be away at once when nodes are drained"""
+    service: Service = Service()
+    """the Service of those sources that listen"""
     sources: Annotated[list[Listener], Field(min_length=1)]
     """what it reads: files, and every listener"""
     to: Annotated[list[Reference], Field(min_length=1, max_length=8)]
@@ -215,6 +222,10 @@ class ProxySpec(Common):
 
     replicas: Annotated[int, Field(ge=0)] | None = None
     """how many pods; 2 (on one machine: 1)"""
+    autoscaling: Autoscaling | None = None
+    """as many pods as are needed, in place of ``replicas``"""
+    pod_disruption_budget: DisruptionBudget = DisruptionBudget()
+    """how many pods may be away at once when nodes are drained"""
     link: Link = Link()
     """how shippers and proxies reach it"""
     to: Annotated[list[Reference], Field(min_length=1, max_length=8)]
@@ -223,8 +234,8 @@ class ProxySpec(Common):
     """who may send to it; shippers and proxies of its own namespace"""
 
 
-# The longest name of a pod's owner that leaves room for ``-link``, a hash and a pod's suffix in a DNS label of 63.
-Name = Annotated[str, StringConstraints(pattern=_LABEL, min_length=1, max_length=52)]
+# The longest name that leaves room for ``-shipper-health`` and a hash in a DNS label of 63.
+Name = Annotated[str, StringConstraints(pattern=_LABEL, min_length=1, max_length=45)]
 
 
 class Metadata(BaseModel):

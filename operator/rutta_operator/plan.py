@@ -7,7 +7,7 @@ machine they are addresses; ``local`` and the operator realise the same plan.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
-from rutta_operator import components
+from rutta_operator import components, names
 from rutta_operator.components import Section
 from rutta_operator.graph import Graph, Key
 from rutta_operator.models import Entry, Reference, Resource, RuttaProxy, RuttaRouter, RuttaShipper, Target
@@ -76,7 +76,7 @@ class Cluster:
 
     def peers(self, target: Key, port: int) -> Mapping[str, Any]:
         """Name the headless Service; its addresses are the pods."""
-        return {"dns": f"{target.name}-link.{target.namespace}.svc", "port": port}
+        return {"dns": names.dns(target, names.link(target)), "port": port}
 
     def secret(self, secret: SecretKey) -> str:
         """Return where the pod mounts a Secret."""
@@ -102,11 +102,24 @@ class Plan(NamedTuple):
     """nothing to run: it would send to nobody, since no reference could be wired"""
 
 
-def plan(placed: Placed, graph: Graph, targets: Mapping[Key, Placed], settings: Settings, wiring: Wiring) -> Plan:
-    """Plan one resource. ``targets`` holds at least the resources that it is wired to."""
+Links = Mapping[Key, Mapping[str, Any]]  # settings of the links to some resources, as they are in a config
+
+
+def plan(
+    placed: Placed,
+    graph: Graph,
+    targets: Mapping[Key, Placed],
+    settings: Settings,
+    wiring: Wiring,
+    last: Links | None = None,
+) -> Plan:
+    """Plan one resource. ``targets`` holds at least the resources that it is wired to.
+
+    ``last`` are the links that it has now: those whose reference is broken, though not forbidden, stay as they are.
+    """
     key, resource = placed.key, placed.resource
     role = _ROLES[key.kind]
-    maker = _Maker(settings, wiring)
+    maker = _Maker(settings, wiring, {} if last is None else last)
     config: dict[str, Any] = {"role": role, "name": key.short}
     if isinstance(resource, RuttaRouter):
         config |= maker.router(resource)
@@ -176,9 +189,9 @@ def _component(section: Section, entry: Entry) -> str:
 class _Maker:
     """Makes the parts of a config file, and notes which secrets they need."""
 
-    def __init__(self, settings: Settings, wiring: Wiring) -> None:
+    def __init__(self, settings: Settings, wiring: Wiring, last: Links) -> None:
         self.secrets: set[SecretKey] = set()
-        self._settings, self._wiring = settings, wiring
+        self._settings, self._wiring, self._last = settings, wiring, last
 
     def router(self, resource: RuttaRouter) -> dict[str, Any]:
         spec = resource.spec
@@ -255,14 +268,16 @@ class _Maker:
         self, references: Sequence[Reference], key: Key, graph: Graph, targets: Mapping[Key, Placed]
     ) -> list[dict[str, Any]]:
         wired = set(graph.targets(key))
+        cut = {fault.target for fault in graph.faults_of(key) if fault.reason == "RefNotPermitted"}
         found = []
         for reference in references:
             target = target_of(key, reference)
+            link = self._last.get(target) if target not in cut else None
             if target in wired:
                 link = self._peer(target, targets[target].resource)
-                found.append(
-                    {"name": link_name(reference, references), components.LINK: link, **self._common(reference)}
-                )
+            if link is not None:
+                name = link_name(reference, references)
+                found.append({"name": name, components.LINK: link, **self._common(reference)})
         return found
 
     def _peer(self, target: Key, resource: Resource) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from rutta_operator.models import API_VERSION, KINDS, LINK_PORT, Resource
 from rutta_operator.problems import Path, Problem, choice, hint, unknown, written
 
 _OWN: Final[Mapping[Section, tuple[str, ...]]] = {
-    "listeners": ("name",),
-    "sources": ("name",),
+    "listeners": ("name", "servicePort", "hostPort"),
+    "sources": ("name", "servicePort", "hostPort"),
     "targets": ("name", "uri", "uriFrom"),
 }
 _NOT_A: Final = {
@@ -91,7 +91,7 @@ def _words(context: Mapping[str, Any]) -> list[str]:
 
 
 def _name_rule(path: Path) -> str:
-    most = 15 if path[1:2] in (("listeners",), ("sources",)) else 52 if path[:1] == ("metadata",) else 63
+    most = 15 if path[1:2] in (("listeners",), ("sources",)) else 45 if path[:1] == ("metadata",) else 63
     return f"up to {most} of a–z, 0–9 and -, with neither end a -"
 
 
@@ -139,6 +139,7 @@ def _rules(kind: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _references(spec)
     yield from _link(spec)
     yield from _workload(kind, spec)
+    yield from _autoscaling(spec)
     yield from _consents(spec)
     yield from _routes(spec)
     yield from _uris(spec)
@@ -199,10 +200,26 @@ def _link(spec: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _workload(kind: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
     standard = {"RuttaShipper": "DaemonSet"}.get(kind, "Deployment")
-    if spec.get("replicas") is not None and spec.get("workload", standard) == "DaemonSet":
-        yield Problem(
-            ("spec", "replicas"), "a DaemonSet has one pod on each node; remove it, or use workload Deployment"
-        )
+    on_each_node = spec.get("workload", standard) == "DaemonSet"
+    for key in ("replicas", "autoscaling"):
+        if spec.get(key) is not None and on_each_node:
+            text = "a DaemonSet has one pod on each node; remove it, or use workload Deployment"
+            yield Problem(("spec", key), text)
+    for section in ("listeners", "sources"):
+        for path, entry in _entries(spec, section):
+            if entry.get("hostPort") is not None and not on_each_node:
+                yield Problem((*path, "hostPort"), "needs workload DaemonSet: two pods of one node cannot share it")
+
+
+def _autoscaling(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    scaling = spec.get("autoscaling")
+    if not isinstance(scaling, dict):
+        return
+    if spec.get("replicas") is not None:
+        yield Problem(("spec", "replicas"), "goes not with autoscaling, which decides it; remove one of the two")
+    least, most = scaling.get("minReplicas", 2), scaling.get("maxReplicas")
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        yield Problem(("spec", "autoscaling", "maxReplicas"), f"{most} is less than minReplicas, {least}")
 
 
 def _consents(spec: Mapping[str, Any]) -> Iterator[Problem]:

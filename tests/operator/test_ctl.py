@@ -97,7 +97,7 @@ def test_render_prints_the_config_of_each_resource(run):
     assert code == 0
     assert "spec.to[1]: TargetNotFound" in err
     assert router["role"] == "Router"
-    assert shipper["targets"][0]["link"]["dns"] == "main-link.default.svc"
+    assert shipper["targets"][0]["link"]["dns"] == "main-router-link.default.svc"
     _, out, _ = run("render", "-f", "router.yaml", "shipper.yaml", "--output", "json")
     assert json.loads(out) == [
         {"resource": "RuttaRouter/default/main", "config": router},

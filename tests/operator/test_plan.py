@@ -125,11 +125,11 @@ def test_a_shipper_sends_to_what_could_be_wired_by_the_names_of_services():
         {"name": "f", "file": {"paths": ["x"]}},
         {"name": "t", "tcp": {"bind": "0.0.0.0:1", "codec": "plain"}},
     ]
-    link = {"dns": "main-link.default.svc", "port": 5555, "pattern": "Balance"}
+    link = {"dns": "main-router-link.default.svc", "port": 5555, "pattern": "Balance"}
     assert got.config["targets"] == [
         {"name": "main-router", "link": link, "buffer": {"whenFull": "DropOldest"}},
-        {"name": "main-proxy", "link": link},
-        {"name": "far.away", "link": {"dns": "far-link.away.svc", "port": 7000, "pattern": "Broadcast"}},
+        {"name": "main-proxy", "link": {**link, "dns": "main-proxy-link.default.svc"}},
+        {"name": "far.away", "link": {"dns": "far-router-link.away.svc", "port": 7000, "pattern": "Broadcast"}},
     ]
     assert (got.workload, got.replicas, got.link) == ("DaemonSet", 1, None)
 

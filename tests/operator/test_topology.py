@@ -107,7 +107,7 @@ def said(text):
         (ROUTER.replace("RuttaRouter", "RuttaRuter") + TARGETS,
          "2: kind: rutta.logary.tech/v1alpha1 has no kind 'RuttaRuter'; did you mean 'RuttaRouter'?"),
         (ROUTER.replace("{name: main}", "{}") + TARGETS, "3: metadata.name: is required"),
-        (ROUTER.replace("main", "Main") + TARGETS, "3: metadata.name: 'Main' is not a name: up to 52 of "),
+        (ROUTER.replace("main", "Main") + TARGETS, "3: metadata.name: 'Main' is not a name: up to 45 of "),
         (ROUTER + TARGETS + "  replicas: 1\n  replicas: 2\n", "7: spec.replicas: is given twice, first in line 6"),
         ("just a text\n", "1: is not a resource: it has no kind"),
         ("kind: Secret\napiVersion: v1\nmetadata: {name: s}\ndata: {k: 'not base64!'}\n",
