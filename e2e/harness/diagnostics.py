@@ -1,0 +1,53 @@
+"""Everything that tells why a scenario failed, in a folder: objects, events, logs, the pods' own pages."""
+
+from pathlib import Path
+
+from harness.kubectl import HEALTH_PORT, Kubectl
+from harness.shell import Failed, run
+
+_KINDS = (
+    "ruttarouters,ruttashippers,ruttaproxies,deployments,daemonsets,replicasets,pods,services,endpointslices,"
+    "configmaps,serviceaccounts,poddisruptionbudgets,horizontalpodautoscalers,networkpolicies,leases"
+)
+_PAGES = ("status", "metrics", "readyz")
+
+
+def collect(kubectl: Kubectl, folder: Path, namespaces: list[str]) -> Path:
+    """Write all that can be learned of some namespaces; what cannot is said in its file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "nodes.txt", kubectl, "describe", "nodes")
+    for name in namespaces:
+        _of_namespace(kubectl.within(name), folder / name)
+    return folder
+
+
+def _of_namespace(kubectl: Kubectl, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    _write(folder / "objects.txt", kubectl, "get", _KINDS, "-o", "wide")
+    _write(folder / "objects.yaml", kubectl, "get", _KINDS, "-o", "yaml", "--show-managed-fields")
+    _write(folder / "describe.txt", kubectl, "describe", "pods,deployments,daemonsets,ruttarouters")
+    _write(folder / "events.txt", kubectl, "events")
+    for pod in kubectl.items("Pod"):
+        _of_pod(kubectl, folder, pod["metadata"]["name"])
+
+
+def _of_pod(kubectl: Kubectl, folder: Path, pod: str) -> None:
+    _write(folder / f"{pod}.log", kubectl, "logs", pod, "--all-containers", "--prefix", "--timestamps")
+    _write(folder / f"{pod}.previous.log", kubectl, "logs", pod, "--all-containers", "--previous")
+    for port, pages in ((HEALTH_PORT, _PAGES), (8080, ("report", "metrics"))):
+        for page in pages:
+            try:
+                text = kubectl.page(pod, page, port)
+            except AssertionError:
+                continue  # a pod that has no such page, or does not run
+            (folder / f"{pod}.{page}.txt").write_text(text, encoding="utf-8")
+
+
+def _write(file: Path, kubectl: Kubectl, *words: str) -> None:
+    try:
+        text = run("kubectl", "--kubeconfig", kubectl.kubeconfig, "-n", kubectl.namespace, *words, timeout=60)
+    except Failed as exc:
+        if "previous terminated container" in str(exc):
+            return
+        text = str(exc)
+    file.write_text(text, encoding="utf-8")

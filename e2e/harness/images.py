@@ -1,0 +1,20 @@
+"""The images that scenarios run: both halves of the project, built from this checkout."""
+
+from harness.clusters import Cluster
+from harness.shell import run
+
+DATA_PLANE = "logary/rutta:e2e"
+OPERATOR = "logary/rutta-operator:e2e"
+_FILES = {DATA_PLANE: "Dockerfile.dataplane", OPERATOR: "Dockerfile.operator"}
+
+
+def build(image: str) -> None:
+    """Build an image; seconds when nothing has changed."""
+    run("docker", "build", "-q", "-f", _FILES[image], "-t", image, ".", timeout=900)
+
+
+def build_and_load(cluster: Cluster) -> None:
+    """Build both and bring them to the cluster's nodes."""
+    for image in _FILES:
+        build(image)
+    cluster.load(*_FILES)
