@@ -1,0 +1,41 @@
+"""The ConfigMap: the data plane's config, under a name that says which pods it is for.
+
+Its content changes in place, and the data plane takes it up within a minute or two without a restart. What pods must be
+made anew for is in the name's digest: then the old ones keep the config that fits them until they are replaced. That is
+what a process reads at its start only, and what the pod provides for the config: ports, files of secrets, memory,
+and time to stop. (A listener that moved at once would leave its port before the Service does; a larger buffer would
+not fit the memory of the old pods; a longer drain would be cut short.)
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rutta_operator import names
+from rutta_operator.plan import Plan
+from rutta_operator.render import Context, Object
+from rutta_operator.render.drain import drain
+from rutta_operator.render.identity import named
+
+FILE: Final = "config.json"
+
+
+def config_map(plan: Plan, context: Context, name: str) -> Object:
+    """Return the ConfigMap ``name``."""
+    text = json.dumps(plan.config, indent=2, ensure_ascii=False) + "\n"
+    return named("v1", "ConfigMap", name, plan.key, context) | {"data": {FILE: text}}
+
+
+def name(plan: Plan, resources: Mapping[str, Any]) -> str:
+    """Return the name of the ConfigMap for pods whose container has these ``resources``."""
+    return names.config(plan.key, digest(plan, resources))
+
+
+def digest(plan: Plan, resources: Mapping[str, Any]) -> str:
+    """Return the digest of what needs new pods."""
+    needs = [
+        *(plan.config.get(key) for key in ("role", "name", "health")),
+        *(plan.ports, plan.link, sorted(plan.secrets), resources, drain(plan).grace),
+    ]
+    return hashlib.sha256(json.dumps(needs, sort_keys=True).encode()).hexdigest()
