@@ -41,8 +41,9 @@ e2e: $(ENV) ## scenarios with images and clusters (needs a Docker engine)
 bench: $(ENV) ## how fast it is, beside rsyslog, syslog-ng and Logprep where they are installed
 	$(BIN)/python bench/run.py
 
-crds: $(ENV) ## regenerate what is generated from the data plane's types (the schema that ruttactl checks against)
+crds: $(ENV) ## regenerate what comes from the data plane's types: the schema that ruttactl checks against, and crds/
 	$(BIN)/rutta schema > operator/rutta_operator/schema.json
+	$(BIN)/python -m rutta_operator.crds crds
 
 docs: $(ENV) ## regenerate the settings tables of the docs
 	$(BIN)/python docs/generate.py

@@ -28,13 +28,16 @@ _TYPES: Final[Mapping[str, tuple[str, type | tuple[type, ...]]]] = {
     "object": ("a mapping", dict),
     "null": ("null", type(None)),
 }
-_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d))+|\d+(?:\.\d+)?")
+# What our formats look like; RE2, the engine of the API server, reads them as Python does.
+PATTERNS: Final[Mapping[str, str]] = {
+    "duration": r"^(([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+|[0-9]+(\.[0-9]+)?)$",
+    "size": r"^[0-9]+(\.[0-9]+)?([KMGT]i|[kMGT])?B?$",
+    # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+    "quantity": r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+|[KMGTPE]i|[numkMGTPE])?$",
+}
 # https://kubernetes.io/docs/concepts/configuration/secret/: names of Secrets (DNS subdomains), keys in their data.
 SECRET_NAME: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"  # noqa: S105 - a pattern
 SECRET_KEY: Final = r"^[-._a-zA-Z0-9]*[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"  # noqa: S105 - a pattern
-# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_QUANTITY: Final = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+|Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E)?")
-_SIZE: Final = re.compile(r"\d+(?:\.\d+)?(?:Ki|Mi|Gi|Ti|k|M|G|T)?B?")
 
 
 def check(schema: Schema, value: Any, path: Path) -> Iterator[Problem]:
@@ -165,6 +168,10 @@ def _list(schema: Schema, value: list[Any], path: Path) -> Iterator[Problem]:
         yield Problem(path, "has an item twice")
 
 
+def _fits(form: str, value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(PATTERNS[form], value) is not None
+
+
 def wrong_port(value: object) -> str:
     """Say why a value is not a port; empty if it is one."""
     good = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535
@@ -173,20 +180,20 @@ def wrong_port(value: object) -> str:
 
 def wrong_duration(value: object) -> str:
     """Say why a value is not a duration; empty if it is one."""
-    good = isinstance(value, str) and _DURATION.fullmatch(value.strip())
+    good = _fits("duration", value)
     return "" if good else f"{written(value)} is not a duration; write it like 500ms, 10s, 5m or 1h30m"
 
 
 def wrong_quantity(value: object) -> str:
     """Say why a value is not a Kubernetes quantity; empty if it is one."""
     number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    good = number or (isinstance(value, str) and _QUANTITY.fullmatch(value))
+    good = number or _fits("quantity", value)
     return "" if good else f"{written(value)} is not a quantity; write it like 500m, 2 or 256Mi"
 
 
 def _wrong_size(value: object) -> str:
     number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    good = number or (isinstance(value, str) and _SIZE.fullmatch(value.strip()))
+    good = number or _fits("size", value)
     return "" if good else f"{written(value)} is not a size; write it like 64Mi, 1Gi or 1048576"
 
 
@@ -218,6 +225,5 @@ _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m":
 
 def seconds(duration: str) -> float:
     """Return the length of a duration that has passed its check; one without a unit is in seconds."""
-    text = duration.strip()
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)", text)
-    return sum(float(number) * _UNITS[unit] for number, unit in parts) if parts else float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)", duration)
+    return sum(float(number) * _UNITS[unit] for number, unit in parts) if parts else float(duration)

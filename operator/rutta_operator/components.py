@@ -7,10 +7,10 @@ text, and TLS names the Secrets that hold its files. ``shape`` makes these chang
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from rutta_operator.checking import SECRET_KEY, SECRET_NAME, Schema, check
 from rutta_operator.problems import Path, Problem, unknown, written
@@ -79,6 +79,11 @@ def common(section: Section) -> Mapping[str, Schema]:
 def binds(section: Section, name: str) -> bool:
     """Tell whether a component binds a port."""
     return section != "targets" and "bind" in _properties(section, name)
+
+
+def protocol(name: str) -> Literal["TCP", "UDP"]:
+    """Return the transport of a listener, as Kubernetes writes it."""
+    return "UDP" if name == "udp" else "TCP"
 
 
 def shares_port(section: Section, name: str) -> bool:
@@ -183,28 +188,27 @@ def route_problems(route: Any, path: Path) -> Iterator[Problem]:
     yield from check(definitions()["route"], route, path)
 
 
+URI: Final = "^[A-Za-z][A-Za-z0-9+.-]*://"  # RFC 3986 §3.1, and an authority, be it empty
+NO_CREDENTIAL: Final = (
+    "has a credential in it; keep the URI in a Secret and write uriFrom: {secretKeyRef: {name: NAME, key: KEY}}"
+)
+
+
 def uri_problem(uri: str) -> str:
     """Say why a target's URI cannot be taken; the data plane checks the rest of it."""
-    try:
-        parts = urlsplit(uri)
-        secret = parts.username is not None or parts.password is not None
-    except ValueError as exc:
-        return f"{written(uri)} is not a URI: {exc}"
-    if not parts.scheme or "://" not in uri:
+    if not re.search(URI, uri):
         return f"{written(uri)} is not a URI; write it like console://."
-    if secret or any(key in _secret_keys(parts.scheme) for key, _ in parse_qsl(parts.query)):
-        return (
-            "has a credential in it; keep the URI in a Secret and write uriFrom: {secretKeyRef: {name: NAME, key: KEY}}"
-        )
-    return ""
+    return NO_CREDENTIAL if re.search(credential(), uri) else ""
 
 
-def _secret_keys(scheme: str) -> set[str]:
-    """Return the settings of a scheme's target that are secrets."""
-    known = {name.lower(): name for name in names("targets")}
-    target = known.get(scheme.partition("+")[0].lower())
-    properties = definition("targets", target).get("properties", {}) if target else {}
-    return {key for key, one in properties.items() if _is_secret(one)}
+@functools.cache
+def credential() -> str:
+    """Return the pattern of URIs that hold a credential: a user, or a setting of any target that is a secret.
+
+    RE2 reads it too. The data plane takes settings in any case, of letters and of aliases, so all targets' count.
+    """
+    secret = {key for name in names("targets") for key, one in _properties("targets", name).items() if _is_secret(one)}
+    return f"(?i)^[^:/?#]+://[^/?#]*@|^[^?#]*[?]([^#]*&)?({'|'.join(sorted(secret))})="
 
 
 def _is_secret(schema: Schema) -> bool:

@@ -17,6 +17,9 @@ from rutta_operator.pod_settings import Autoscaling, DisruptionBudget, Model, Po
 GROUP: Final = "rutta.logary.tech"
 API_VERSION: Final = f"{GROUP}/v1alpha1"
 LINK_PORT: Final = 5555
+HEALTH_PORT: Final = 9114
+RESERVED_NAMES: Final = ("link", "health")  # of ports that every pod may have by itself
+MOST: Final = 64  # of listeners, targets, routes: the API server must know how much its rules can cost
 
 Kind = Literal["RuttaRouter", "RuttaShipper", "RuttaProxy"]
 Receiver = Literal["RuttaRouter", "RuttaProxy"]
@@ -40,8 +43,9 @@ def _duration(value: object) -> object:
 _LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Port = Annotated[int, BeforeValidator(_port), Field(ge=1, le=65535, json_schema_extra={"format": "port"})]
 Duration = Annotated[str, BeforeValidator(_duration), Field(json_schema_extra={"format": "duration"})]
-# RFC 6335 §5.1, which Kubernetes asks of the names of a Service's ports
-PortName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=15)]
+# RFC 6335 §5.1, which Kubernetes asks of the names of a container's ports: a letter, and no two - in a row
+_PORT_NAME: Final = r"^([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+PortName = Annotated[str, StringConstraints(pattern=_PORT_NAME, max_length=15)]
 Label = Annotated[str, StringConstraints(pattern=_LABEL, min_length=1, max_length=63)]
 
 
@@ -91,7 +95,7 @@ class Target(Entry):
 
     name: Label
     """its name in routes, statuses and metrics"""
-    uri: str | None = None
+    uri: Annotated[str, StringConstraints(max_length=2048)] | None = None
     """the target as a URI of the original, without credentials: console://."""
     uri_from: SecretSource | None = None
     """the Secret that holds the target's URI"""
@@ -122,20 +126,20 @@ class Link(Model):
 class LabelRule(Model):
     """One requirement of a label selector."""
 
-    key: Annotated[str, StringConstraints(min_length=1)]
+    key: Annotated[str, StringConstraints(min_length=1, max_length=317)]
     """the label"""
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
     """how its value is compared"""
-    values: list[str] = []
+    values: Annotated[list[Annotated[str, StringConstraints(max_length=63)]], Field(max_length=MOST)] = []
     """the values of In and NotIn"""
 
 
 class LabelSelector(Model):
     """Chooses by labels, as everywhere in Kubernetes; every requirement must hold."""
 
-    match_labels: dict[str, str] = {}
+    match_labels: Annotated[dict[str, str], Field(max_length=MOST)] = {}
     """labels and their values"""
-    match_expressions: list[LabelRule] = []
+    match_expressions: Annotated[list[LabelRule], Field(max_length=MOST)] = []
     """further requirements"""
 
 
@@ -190,13 +194,13 @@ class RouterSpec(Common):
     """the Service of its listeners"""
     link: Link = Link()
     """how shippers and proxies reach it"""
-    listeners: list[Listener] = []
+    listeners: Annotated[list[Listener], Field(max_length=MOST)] = []
     """what else it listens on"""
-    targets: Annotated[list[Target], Field(min_length=1)]
+    targets: Annotated[list[Target], Field(min_length=1, max_length=MOST)]
     """where events go"""
-    routes: list[dict[str, Any]] = []
+    routes: Annotated[list[dict[str, Any]], Field(max_length=MOST)] = []
     """which events go to which targets; none: all to all"""
-    allowed_from: list[Consent] = [Consent()]
+    allowed_from: Annotated[list[Consent], Field(max_length=16)] = [Consent()]
     """who may send to it; shippers and proxies of its own namespace"""
 
 
@@ -211,7 +215,7 @@ class ShipperSpec(Common):
     """how many pods may be away at once when nodes are drained"""
     service: Service = Service()
     """the Service of those sources that listen"""
-    sources: Annotated[list[Listener], Field(min_length=1)]
+    sources: Annotated[list[Listener], Field(min_length=1, max_length=MOST)]
     """what it reads: files, and every listener"""
     to: Annotated[list[Reference], Field(min_length=1, max_length=8)]
     """where events go: every entry gets every event"""
@@ -230,12 +234,13 @@ class ProxySpec(Common):
     """how shippers and proxies reach it"""
     to: Annotated[list[Reference], Field(min_length=1, max_length=8)]
     """where events go: every entry gets every event"""
-    allowed_from: list[Consent] = [Consent()]
+    allowed_from: Annotated[list[Consent], Field(max_length=16)] = [Consent()]
     """who may send to it; shippers and proxies of its own namespace"""
 
 
-# The longest name that leaves room for ``-shipper-health`` and a hash in a DNS label of 63.
-Name = Annotated[str, StringConstraints(pattern=_LABEL, min_length=1, max_length=45)]
+# The longest name that leaves room for ``-shipper-health`` and a hash in a DNS label of 63; Services' names begin with a
+# letter (RFC 1035).
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=45)]
 
 
 class Metadata(BaseModel):

@@ -7,7 +7,7 @@ machine they are addresses; ``local`` and the operator realise the same plan.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
-from rutta_operator import components, names
+from rutta_operator import components, models, names
 from rutta_operator.components import Section
 from rutta_operator.graph import Graph, Key
 from rutta_operator.models import Entry, Reference, Resource, RuttaProxy, RuttaRouter, RuttaShipper, Target
@@ -16,7 +16,7 @@ from rutta_operator.topology import Placed, target_of
 
 Role = Literal["Router", "Shipper", "Proxy"]
 SECRETS: Final = "/etc/rutta/secrets"
-HEALTH_PORT: Final = 9114
+HEALTH_PORT: Final = models.HEALTH_PORT
 
 
 class Settings(NamedTuple):
