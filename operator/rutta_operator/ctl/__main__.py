@@ -28,6 +28,15 @@ examples:
   ruttactl up -f topology/ -f secrets.yaml --bind 0.0.0.0
   ruttactl up -f topology.yaml --output json 2>up.log     one line of JSON per process: pid, health page, listeners
 """
+_RENDER: Final = """\
+Prints the config that the processes of each resource read in a cluster; with --output manifests the Kubernetes objects
+that run them, for a cluster without the operator. Namespaces that come with the resources are among them, Secrets are
+not. Nobody removes what a change no longer needs, such as older ConfigMaps.
+
+examples:
+  ruttactl render -f examples/router.yaml
+  ruttactl render -f examples/router.yaml --output manifests | kubectl apply -f -
+"""
 _FILES: Final = "a file, a directory (its *.yaml) or - (standard input); give it as often as you like"
 _ENDS: Final = argparse.RawDescriptionHelpFormatter
 
@@ -44,8 +53,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="where listeners listen (default 127.0.0.1)")
     _command(commands, "check", "say everything that is wrong", "Reads, wires and says everything that is wrong, each"
              " with file, line and path. Nothing is started.")  # fmt: skip
-    _command(commands, "render", "print the data plane's config of each resource",
-             "Prints what the processes of each resource read in a cluster.", ("yaml", "json"))  # fmt: skip
+    _command(commands, "render", "print what resources become in a cluster", _RENDER, ("yaml", "json", "manifests"))
     _command(commands, "graph", "draw who sends to whom",
              "Draws the topology, and what cannot be wired and why.", ("tree", "dot", "mermaid", "json"))  # fmt: skip
     completion = commands.add_parser("completion", help="print a completion script", formatter_class=_ENDS,

@@ -18,7 +18,7 @@ def objects(plan: Plan, resource: Resource, context: Context) -> list[Object]:
     """
     if plan.idle:
         return []
-    resources = sizing.resources(plan, resource.spec.resources)
+    resources = sizing.resources(resource)
     name = config.name(plan, resources)
     return [
         service_account(plan, context),

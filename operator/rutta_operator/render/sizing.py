@@ -3,11 +3,10 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
-from rutta_operator.plan import Plan
-from rutta_operator.pod_settings import Resources
+from rutta_operator.models import Reference, Resource, RuttaRouter, Target
 from rutta_operator.render import quantity
 
 MIB: Final = 2**20
@@ -21,32 +20,36 @@ _FACTORS: Final = {"": 1, **{unit: 1000 ** (n + 1) for n, unit in enumerate("kMG
 _Amounts = dict[str, str]
 
 
-def resources(plan: Plan, said: Resources | None) -> Mapping[str, _Amounts]:
+def resources(resource: Resource) -> Mapping[str, _Amounts]:
     """Return requests and limits; what the resource says of one of them stands, and the others keep off it.
 
     There is no limit of CPU: it would only make a process wait that could work.
     """
+    said = resource.spec.resources
     requests = _canonical((said.requests if said else None) or {})
     limits = _canonical((said.limits if said else None) or {})
     found_requests = REQUESTS | requests
     for name in REQUESTS.keys() & (limits.keys() - requests.keys()):
         found_requests[name] = min(REQUESTS[name], limits[name], key=quantity.value)
-    memory = max(memory_limit(plan), found_requests["memory"], key=quantity.value)
+    memory = max(memory_limit(resource), found_requests["memory"], key=quantity.value)
     return {"requests": found_requests, "limits": {"memory": memory} | limits}
 
 
-def memory_limit(plan: Plan) -> str:
-    """Return the limit that follows from the targets' buffers: a batch that is held may cost twice its bytes."""
-    total = BASE + 2 * sum(map(_buffer, plan.config["targets"]))
+def memory_limit(resource: Resource) -> str:
+    """Return the limit that follows from the targets' buffers: a batch that is held may cost twice its bytes.
+
+    References count whether they are wired or not, so that wiring them is no reason for new pods.
+    """
+    entries = resource.spec.targets if isinstance(resource, RuttaRouter) else resource.spec.to
+    total = BASE + 2 * sum(map(_buffer, entries))
     return quantity.canonical(f"{STEP * math.ceil(total / STEP) // MIB}Mi")
 
 
-def _buffer(target: Mapping[str, Any]) -> int:
+def _buffer(entry: Target | Reference) -> int:
     """Return the bytes that may wait for a target. A URI in a Secret is not read, so its buffer stands beside it."""
-    said = target.get("buffer", {}).get("maxBytes")
-    uri = target.get("uri")
-    if said is None and isinstance(uri, str):
-        keys = {key.lower(): text for key, text in parse_qsl(uri.partition("?")[2])}
+    said = (entry.extra().get("buffer") or {}).get("maxBytes")
+    if said is None and isinstance(entry, Target) and entry.uri is not None:
+        keys = {key.lower(): text for key, text in parse_qsl(entry.uri.partition("?")[2])}
         said = keys.get("buffer.maxbytes")
     return size(BUFFER if said is None else said)
 
