@@ -219,11 +219,13 @@ class Delivery:
             exc_info=exc,
             extra={"event": "target_bug", "fields": {"target": self.stats.name}},
         )
-        self.stats.failed(f"bug: {exc!r}")
+        self.stats.trouble = f"bug: {exc!r}"[:500]
+        self.stats.failed(self.stats.trouble)
         self.breaker.failure()
 
     def _failed(self, why: object, *, after: float | None) -> None:
         self.stats.retries += 1
+        self.stats.trouble = str(why)[:500]
         was = self.breaker.state
         wait = self.breaker.failure(after)
         state = "" if was == self.breaker.state else f" ({self.breaker.state})"

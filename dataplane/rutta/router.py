@@ -144,6 +144,7 @@ def lane_status(lane: Lane) -> dict[str, Any]:
         "name": stats.name,
         "component": stats.component,
         "state": lane.delivery.breaker.state,
+        "trouble": stats.trouble if lane.delivery.breaker.failures else "",
         "lastError": stats.last_error,
         "lastErrorAt": stats.last_error_at,
         "received": stats.received,

@@ -58,6 +58,7 @@ class TargetStats:
         self.send_seconds = Histogram()
         self.last_error: str | None = None
         self.last_error_at: float | None = None
+        self.trouble = ""  # why the newest try failed, in words that do not change with every try
 
     def failed(self, message: str) -> None:
         """Keep the newest error for ``/status``."""

@@ -204,3 +204,19 @@ async def test_status_tells_listeners_targets_and_the_configuration(engine, runn
     assert status["listeners"][0]["fake"]
     target = status["targets"][0]
     assert (target["name"], target["state"], target["delivered"], target["held"]) == ("a", "Healthy", 1, 0)
+
+
+async def test_status_tells_the_trouble_of_a_target_in_words_that_stay_until_it_is_well(engine, running, until):
+    told = []
+    async with running(engine.config("a")) as router:
+
+        def look(_):
+            told.append(router.status()["targets"][0]["trouble"])
+            return Retry("401 Unauthorized", after=0)
+
+        engine.targets["a", 0].answers = [look, look, look]
+        await asyncio.wait_for(engine.listeners[0].say("x").wait(), 5)
+        (target,) = router.status()["targets"]
+    assert told == ["", "401 Unauthorized", "401 Unauthorized"]
+    assert (target["state"], target["trouble"]) == ("Healthy", "")
+    assert "tried again in" in target["lastError"]

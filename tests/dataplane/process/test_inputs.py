@@ -145,6 +145,9 @@ def test_the_open_circuit_of_a_dead_target_is_on_status_and_in_metrics(start, tm
     wait_until(lambda: rutta.status()["targets"][0]["state"] == "CircuitOpen", rutta.tell)
     (told,) = rutta.status()["targets"]
     assert "127.0.0.1:1" in told["lastError"]
+    assert told["trouble"]
+    assert told["trouble"] in told["lastError"]
+    assert "tried again" not in told["trouble"]  # an operator compares it: it must not change with every try
     assert told["retries"] >= 5
     page = rutta.get("/metrics")[1]
     assert 'rutta_target_state{state="CircuitOpen",target="dead"} 1.0' in page
