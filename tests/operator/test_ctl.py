@@ -161,7 +161,8 @@ def test_version_is_said(run):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_is_fine_and_draws_and_renders(run, path):
     code, _, err = run("check", "-f", str(path))
-    assert (code, err) == (0, "")
+    complaints = [line for line in err.splitlines() if not line.endswith("it is left out.")]  # an app beside a shipper
+    assert (code, complaints) == (0, [])
     assert run("graph", "-f", str(path))[0] == 0
     assert run("render", "-f", str(path))[0] == 0
 
