@@ -17,6 +17,7 @@ from rutta_operator.seen import Refusal, Report, Seen
 
 LONGEST: Final = 32_768  # characters of a condition's message that the API server takes (metav1.Condition)
 _REPEATED: Final = 1_024  # characters of a message that another condition has in full
+_RELOAD: Final = 120.0  # seconds until a corrected config has reached the pods: kubelet brings it within about 90
 _WAIT: Final = rollout.PATIENCE  # seconds that a reference may be missing
 # The gravest first: it names the condition's reason, the message has them all.
 _GRAVITY: Final[tuple[Word, ...]] = (
@@ -95,7 +96,7 @@ def _not_accepted(seen: Seen) -> list[Finding]:
     found += [_refusal(seen, one) for one in seen.refusals]
     if isinstance(seen.report, Report) and seen.report.reload_error and not found:
         text = f"A pod refuses its new configuration, and goes on with the old one: {seen.report.reload_error}"
-        found.append(Finding("ConfigRefused", text, 0))
+        found.append(Finding("ConfigRefused", text, _RELOAD))
     return found
 
 

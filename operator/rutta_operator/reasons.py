@@ -73,8 +73,8 @@ REASONS: Final[Mapping[Word, Reason]] = {
     "ConfigRefused": Reason(
         ("Accepted",),
         True,
-        "A running pod refused its new configuration at the reload and goes on with the old one. The message has its"
-        " words.",
+        "A running pod refused its new configuration at the reload and goes on with the old one. After 2 minutes"
+        " it is Stalled; the message has the pod's words.",
         "Correct the spec. If it is fine by `ruttactl check`, the image in `spec.image` is older than the operator.",
     ),
     "Resolved": Reason(("ResolvedRefs",), False, "Every reference is wired, or there is none.", "Nothing."),
