@@ -6,7 +6,7 @@ ENV    := $(VENV)/.done
 FILE   ?= examples/quickstart.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fuzz e2e bench crds docs images lock clean
+.PHONY: help up test check fuzz e2e bench crds docs charts images lock clean
 
 help: ## print this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -48,11 +48,22 @@ crds: $(ENV) ## regenerate what comes from the data plane's types: the schema th
 docs: $(ENV) ## regenerate the settings tables of the docs
 	$(BIN)/python docs/generate.py
 
-images: ## build the image of the data plane
-	docker build -f Dockerfile.dataplane -t logary/rutta:latest .
+charts: $(ENV) ## regenerate what the charts have from crds/ and values, the rendered examples and k8s/install.yaml (needs helm)
+	$(BIN)/python charts/generate.py
 
-lock: ## write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+LABELS = --build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)".*/\1/p' pyproject.toml) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null)
+
+images: ## build both images (PYTHON_IMAGE: another base than python:3.11-slim)
+	docker build $(LABELS) $(if $(PYTHON_IMAGE),--build-arg PYTHON=$(PYTHON_IMAGE)) -f Dockerfile.dataplane -t logary/rutta:latest .
+	docker build $(LABELS) $(if $(PYTHON_IMAGE),--build-arg PYTHON=$(PYTHON_IMAGE)) -f Dockerfile.operator -t logary/rutta-operator:latest .
+
+COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+# The images have locks of their own: pip takes all of a file of hashes, or nothing.
+lock: ## write requirements.lock, and requirements/ for the images, anew from pyproject.toml (needs uv)
+	$(COMPILE) --extra dev -o requirements.lock pyproject.toml
+	$(COMPILE) --extra operator -c requirements.lock -o requirements/operator.lock pyproject.toml
+	$(COMPILE) --extra dataplane -c requirements.lock -o requirements/dataplane.lock pyproject.toml
+	echo hatchling | $(COMPILE) -c requirements.lock -o requirements/build.lock -
 
 clean: ## remove the environment and what runs left behind
 	rm -rf $(VENV) var dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
