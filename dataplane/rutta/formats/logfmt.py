@@ -165,6 +165,11 @@ def about(event: Event) -> str:
 # --- errors -----------------------------------------------------------------------------------------------------
 
 
+def told(event: Event) -> str:
+    """Say what an event is about with its placeholders filled, as people read it."""
+    return filled(event)[0] or about(event)
+
+
 def _error(prefix: str, error: Error) -> Pairs:
     if error.message:
         yield f"{prefix}.message", error.message

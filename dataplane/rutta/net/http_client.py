@@ -31,6 +31,8 @@ from rutta.settings import ClientTls, Secret
 
 Compression = Annotated[Literal["None", "Gzip", "Zstd"], Meta(description="how request bodies are compressed")]
 
+JSON: Final = "application/json"
+
 _THREAD_FROM: Final = 2**16  # bytes: smaller bodies are compressed faster than a thread is asked
 _AS_FILE_FROM: Final = 2**20  # bytes: aiohttp warns of larger bodies given as bytes
 _LONGEST_WAIT: Final = 3600.0  # seconds: more than this a Retry-After is not believed
@@ -40,9 +42,10 @@ _TRY_AGAIN: Final = frozenset({401, 403, 407, 408, 425, 429})
 
 
 class Login(NamedTuple):
-    """Who we are to the other side: ``Basic`` with a user name, else the scheme's word and the secret."""
+    """Who we are to the other side: ``Basic`` with a user name, ``User`` with the secret as the user name and no
+    password, else the scheme's word and the secret."""
 
-    scheme: Literal["Basic", "Bearer", "Token"]
+    scheme: Literal["Basic", "User", "Bearer", "Token", "GenieKey"]
     secret: Secret
     username: str = ""
 
@@ -50,6 +53,8 @@ class Login(NamedTuple):
         """Return the value of ``Authorization`` (RFC 7617, RFC 6750)."""
         if self.scheme == "Basic":
             return "Basic " + base64.b64encode(f"{self.username}:{secret}".encode()).decode()
+        if self.scheme == "User":
+            return "Basic " + base64.b64encode(f"{secret}:".encode()).decode()
         return f"{self.scheme} {secret}"
 
 

@@ -260,10 +260,15 @@ def with_secret(name: str, field: str, url: str) -> Any:
     base = example(name)
     if "endpoint" in base:
         base["endpoint"] = url
+    alone = {
+        key: value for key, value in base.items() if not isinstance(value, dict) or not value.keys() & {"env", "file"}
+    }
+    usual = ({}, {"username": "ann"}, {"org": "o", "bucket": "b"}, {"username": "ann", "projectId": "p"})
     problems = []
-    for companions in ({}, {"username": "ann"}, {"org": "o", "bucket": "b"}):
-        try:
-            return convert(name, {**base, field: CANARY, **companions})
-        except ConfigError as exc:
-            problems.append(str(exc))
+    for start in (base, alone):  # a secret may exclude another one
+        for companions in usual:
+            try:
+                return convert(name, {**start, field: CANARY, **companions})
+            except ConfigError as exc:
+                problems.append(str(exc))
     pytest.fail(f"no example makes {name}.{field} valid: {problems}")
