@@ -143,7 +143,7 @@ def parse(document: Mapping[str, Any]) -> Config:
     listeners = _listeners(found, document, process.role)
     targets = _entries(found, document, "targets", partial(_target, role=process.role))
     _name_all(found, "targets", targets)
-    _check_routes(found, process, {name for name, _ in targets})
+    _check_routes(found, process, {name for name, _ in targets} | _names_said(document.get("targets")))
     _check_presence(found, document)
     if found:
         raise ConfigError(found)
@@ -302,6 +302,12 @@ def _name_all(found: list[Problem], section: str, entries: list[tuple[str, Any]]
             found.append(Problem(f"{section}[{index}].name", f"{name!r} is there already; names must differ"))
         seen.add(name)
         entries[index] = (name, entry)
+
+
+def _names_said(entries: object) -> set[str]:
+    """Return the names of all entries, also of those that are refused: one thing wrong is one problem."""
+    said = [one.get("name") for one in entries if isinstance(one, Mapping)] if isinstance(entries, list) else []
+    return {name for name in said if isinstance(name, str) and name}
 
 
 def _check_routes(found: list[Problem], process: Process, targets: set[str]) -> None:

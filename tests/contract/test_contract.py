@@ -33,6 +33,9 @@ def test_every_config_of_an_example_is_taken_by_the_data_plane(path, capsys):
     said = capsys.readouterr().err.splitlines()
     assert [line for line in said if not line.endswith("it is left out.")] == []  # everything is wired
     for document in found:
+        for target in document["targets"]:
+            if isinstance(target.get("uri"), dict):  # it is in a Secret, which nobody but the process reads
+                target["uri"] = "noop://."
         parsed = config.parse(document)
         assert parsed.listeners
         assert parsed.targets

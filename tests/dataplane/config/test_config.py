@@ -73,6 +73,12 @@ def test_a_route_to_a_target_that_is_not_there_is_refused():
     ]
 
 
+def test_a_route_to_a_target_that_is_refused_is_no_second_problem():
+    targets = [{"name": "out", "noop": {}}, {"name": "secret", "uri": {"file": "/nowhere/uri"}}]
+    (found,) = problems(GOOD | {"targets": targets, "routes": [{"targets": ["out", "secret"]}]})
+    assert found.startswith("targets[1].uri: ")
+
+
 def test_an_unknown_codec_is_refused_with_those_there_are():
     (found,) = problems(GOOD | {"listeners": [{"tcp": {"bind": "127.0.0.1:0", "codec": "xml"}}]})
     assert found.startswith("listeners[0].tcp.codec: there is no codec 'xml'; there are ")
