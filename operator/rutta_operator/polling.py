@@ -52,6 +52,7 @@ class _Watched:
         self.address: str | None = None
         self.round = 0  # of the addresses, while none of them knows
         self.misses = 0
+        self.due = 0.0
 
 
 class Poller:
@@ -90,7 +91,8 @@ class Poller:
         return None if watched is None else watched.told
 
     def _plan(self, key: Key, after: float) -> None:
-        heapq.heappush(self._due, (self._clock() + after, key))
+        due = self._watched[key].due = self._clock() + after
+        heapq.heappush(self._due, (due, key))
         self._wake.set()
 
     async def run(self) -> None:
@@ -110,7 +112,7 @@ class Poller:
     async def _next(self) -> Key:
         """Wait until somebody is due."""
         while True:
-            while self._due and self._due[0][1] not in self._watched:
+            while self._due and not self._is_meant(*self._due[0]):
                 heapq.heappop(self._due)
             wait = self._due[0][0] - self._clock() if self._due else None
             if wait is not None and wait <= 0:
@@ -121,6 +123,10 @@ class Poller:
                     await self._wake.wait()
             except TimeoutError:
                 pass
+
+    def _is_meant(self, due: float, key: Key) -> bool:
+        """Tell whether an appointment still stands: its resource may have been forgotten, and followed anew."""
+        return key in self._watched and self._watched[key].due == due
 
     async def _round(self, key: Key) -> None:
         watched = self._watched.get(key)
