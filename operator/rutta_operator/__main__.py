@@ -1,0 +1,40 @@
+"""``rutta-operator``: options, logging, and the program."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import kopf
+
+from rutta_operator import access, log, options
+from rutta_operator.problems import USER_ERROR, Refused
+from rutta_operator.program import Program
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the operator and return its exit code."""
+    try:
+        chosen = options.read(argv)
+    except Refused as exc:
+        print(exc, file=sys.stderr)
+        return exc.exit_code
+    log.set_up(chosen.log_level, chosen.log_format)
+    try:
+        info = access.login()
+    except kopf.LoginError as exc:
+        log.error("login", f"The API server cannot be reached: {exc}.")
+        return USER_ERROR
+    return asyncio.run(_run(chosen, info))
+
+
+async def _run(chosen: options.Options, info: kopf.ConnectionInfo) -> int:
+    program = Program(chosen, info)
+    try:
+        return await program.run()
+    except OSError as exc:
+        log.error("bind", f"--bind: {':'.join(map(str, chosen.bind))} cannot be bound: {exc.strerror or exc}.")
+        return USER_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,239 @@
+"""The objects of one resource as they should be → as they are: apply what differs, prune what is not wanted.
+
+An object is applied if the digest of what we want is not the one that was applied last (``names.APPLIED``), or if one
+of the fields that we want is not as we want it. What belongs to somebody else is left alone, and reported.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from rutta_operator import drift, log, names
+from rutta_operator.cluster import Cluster, Object
+from rutta_operator.graph import Key
+from rutta_operator.kinds import OPTIONAL, WORKLOADS
+from rutta_operator.metrics import Metrics
+from rutta_operator.refusals import Conflict, Forbidden, Gone, Invalid
+from rutta_operator.seen import Refusal
+from rutta_operator.store import Child, Store, owner_of
+
+HANDOVER: Final = f"{names.MANAGER}-handover"
+_NEEDED: Final = ("ServiceAccount", "ConfigMap")  # without them the workload's pods cannot start
+_PACED: Final = (*WORKLOADS, "ConfigMap")  # pruned only when the new workload is wholly there
+
+
+class Wanted(NamedTuple):
+    """What a resource should have."""
+
+    key: Key
+    uid: str
+    """the resource's"""
+    objects: Sequence[Object]
+    """in the order in which they are applied"""
+    checked: bool
+    """whether a user's pod template is in the workload, so that the API server should judge it first"""
+
+
+class Applied(NamedTuple):
+    """How it went."""
+
+    refusals: tuple[Refusal, ...] = ()
+    passing: bool = False
+    """whether a refusal may pass without a change of the resource: quotas, policies, RBAC"""
+    waiting: bool = False
+    """whether an object is in the way that is being deleted"""
+
+
+class Applier:
+    """Applies and prunes; keeps in mind what the API server will not have as we want it."""
+
+    def __init__(self, cluster: Cluster, store: Store, metrics: Metrics) -> None:
+        self._cluster, self._store, self._metrics = cluster, store, metrics
+        self._settled: dict[tuple[str, str, str], tuple[str, dict[str, str]]] = {}
+
+    async def apply(self, wanted: Wanted) -> Applied:
+        """Apply what differs, then prune. Raises what may pass: Unavailable, Conflict, Gone."""
+        live = self._store.children(wanted.key)
+        marked = [_mark(one) for one in wanted.objects]
+        found = await self._checked(wanted, marked, live)
+        if not found.refusals:
+            found = await self._all(wanted, marked, live)
+        await self._prune(wanted, found)
+        return found
+
+    async def _checked(
+        self, wanted: Wanted, marked: Sequence[Object], live: Mapping[tuple[str, str], Child]
+    ) -> Applied:
+        """Let the API server judge a workload with a user's pod template before anything is applied."""
+        workload = next((one for one in marked if one["kind"] in WORKLOADS), None)
+        if workload is None or not wanted.checked:
+            return Applied()
+        child = live.get((workload["kind"], workload["metadata"]["name"]))
+        if child is not None and _digest_of(child.object()) == _digest_of(workload):
+            return Applied()
+        try:
+            await self._cluster.apply(workload, dry_run=True)
+        except (Invalid, Forbidden) as exc:
+            return Applied((_refusal(workload, exc.status, exc.message),), passing=isinstance(exc, Forbidden))
+        return Applied()
+
+    async def _all(self, wanted: Wanted, marked: Sequence[Object], live: Mapping[tuple[str, str], Child]) -> Applied:
+        refusals: list[Refusal] = []
+        passing = waiting = False
+        for one in marked:
+            if one["kind"] in WORKLOADS and any(refusal.kind in _NEEDED for refusal in refusals):
+                continue
+            try:
+                waiting |= not await self._one(wanted, one, live.get((one["kind"], one["metadata"]["name"])))
+            except Gone:
+                if one["kind"] not in OPTIONAL:  # else its definition is gone: that is noticed by itself
+                    raise
+            except _Taken as exc:
+                refusals.append(_refusal(one, 409, str(exc)))
+            except (Invalid, Forbidden) as exc:
+                refusals.append(_refusal(one, exc.status, exc.message))
+                passing |= isinstance(exc, Forbidden)
+        return Applied(tuple(refusals), passing, waiting)
+
+    async def _one(self, wanted: Wanted, one: Object, child: Child | None) -> bool:
+        """Apply an object if it differs; False if one is in the way that is about to go."""
+        if child is None:
+            name = one["metadata"]["name"]
+            metadata = await self._cluster.metadata(one["kind"], wanted.key.namespace, name)
+            if metadata is not None and not _ours(wanted, metadata, one["kind"]):
+                return False
+        else:
+            live = child.object()
+            if child.deleting or not _ours(wanted, live["metadata"], one["kind"]):
+                return False
+            if self._as_wanted(one, live):
+                return True
+            await self._hand_over(one, live, child)
+        await self._apply(wanted.key, one)
+        return True
+
+    def _as_wanted(self, one: Object, live: Object) -> bool:
+        if _digest_of(live) != _digest_of(one):
+            return False
+        found = drift.differences(one, live)
+        return not found or self._settled.get(_place(one)) == (_digest_of(one), found)
+
+    async def _hand_over(self, one: Object, live: Object, child: Child) -> None:
+        """Give the number of pods to whoever scales, before we stop saying it: without an owner it would become 1.
+
+        https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
+        """
+        if one["kind"] != "Deployment" or "replicas" in one["spec"] or not child.holds_replicas:
+            return
+        kept = {key: one["metadata"][key] for key in ("name", "namespace")}
+        number = {
+            "apiVersion": one["apiVersion"], "kind": one["kind"], "metadata": kept,
+            "spec": {"replicas": live["spec"]["replicas"]},
+        }  # fmt: skip
+        self._store.put_child(await self._cluster.apply(number, manager=HANDOVER))
+
+    async def _apply(self, key: Key, one: Object) -> None:
+        live = await self._cluster.apply(one)
+        self._store.put_child(live)
+        self._metrics.applies.labels(one["kind"]).inc()
+        name = one["metadata"]["name"]
+        log.info("applied", f"Applied {one['kind']} {name}.", key=key, child=f"{one['kind']}/{name}")
+        left = drift.differences(one, live)
+        self._settled.pop(_place(one), None)
+        if left:
+            # Somebody changes what we apply as it comes in (a mutating webhook): insisting would never end.
+            self._settled[_place(one)] = _digest_of(one), left
+            text = f"{one['kind']} {name} is not as it was applied; an admission webhook changes it"
+            log.warn("changed_on_arrival", f"{text}: {', '.join(sorted(left))}.", key=key)
+
+    async def _prune(self, wanted: Wanted, applied: Applied) -> None:
+        """Delete what is ours and not wanted; the old workload and old configs only when the new one is there."""
+        names_wanted = {(one["kind"], one["metadata"]["name"]) for one in wanted.objects}
+        children = self._store.children(wanted.key)
+        paced = bool(wanted.objects) and (bool(applied.refusals) or not is_there(children, names_wanted))
+        old = any(kind in WORKLOADS and (kind, name) not in names_wanted for kind, name in children)
+        for kind, name in sorted(children.keys() - names_wanted, key=_latest_first):
+            child = children[kind, name]
+            if child.deleting or (paced and kind in _PACED) or _controller(child) != wanted.uid:
+                continue
+            if kind == "ConfigMap" and old and wanted.objects:
+                continue  # pods of the old workload read it until they are gone: it goes with the next pass
+            await self._delete(wanted.key, kind, name, child.uid)
+
+    async def _delete(self, key: Key, kind: str, name: str, uid: str) -> None:
+        try:
+            await self._cluster.delete(kind, key.namespace, name, uid)
+        except Conflict:
+            return  # another object has the name by now; the watch will tell
+        self._store.drop_child((kind, key.namespace, name), uid)
+        self._settled.pop((kind, key.namespace, name), None)
+        self._metrics.prunes.labels(kind).inc()
+        log.info("pruned", f"Deleted {kind} {name}, which is no longer wanted.", key=key, child=f"{kind}/{name}")
+
+
+class _Taken(Exception):
+    """The object belongs to somebody else."""
+
+
+def is_there(children: Mapping[tuple[str, str], Child], wanted: set[tuple[str, str]]) -> bool:
+    """Tell whether the wanted workload is wholly there: every pod is of its newest template, and available."""
+    return all(
+        place in children and is_rolled_out(children[place].object()) for place in wanted if place[0] in WORKLOADS
+    )
+
+
+def is_rolled_out(workload: Mapping[str, Any]) -> bool:
+    """Tell whether every pod of a workload is of its newest template, and available."""
+    status = workload.get("status") or {}
+    if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 0):
+        return False
+    if workload["kind"] == "DaemonSet":
+        number = status.get("desiredNumberScheduled", 0)
+        return bool(status.get("updatedNumberScheduled", 0) >= number <= status.get("numberAvailable", 0))
+    number = workload["spec"].get("replicas", 1)
+    return bool(
+        status.get("updatedReplicas", 0) >= number <= status.get("availableReplicas", 0)
+        and status.get("replicas", 0) <= number
+    )
+
+
+def _latest_first(place: tuple[str, str]) -> tuple[bool, bool, str, str]:
+    """Order what is deleted: first what makes pods, last what they need."""
+    kind, name = place
+    return kind in _NEEDED, kind not in WORKLOADS, kind, name
+
+
+def _ours(wanted: Wanted, metadata: Mapping[str, Any], kind: str) -> bool:
+    """Tell whether we may apply; False if it will go by itself, since its resource is gone. Raises _Taken."""
+    controller = next((one for one in metadata.get("ownerReferences", ()) if one.get("controller")), None)
+    if owner_of({"namespace": wanted.key.namespace, **metadata}) != wanted.key:
+        belongs = "is nobody's" if controller is None else f"belongs to {controller['kind']} {controller['name']}"
+        text = f"there is a {kind} {metadata['name']} already, which {belongs}"
+        raise _Taken(f"{text}; rename this resource, or delete that {kind}")
+    gone = controller is not None and controller["uid"] != wanted.uid
+    return not gone and "deletionTimestamp" not in metadata
+
+
+def _controller(child: Child) -> str | None:
+    references = child.object()["metadata"].get("ownerReferences", ())
+    return next((one["uid"] for one in references if one.get("controller")), None)
+
+
+def _mark(one: Object) -> Object:
+    """Return an object with the digest of what it says."""
+    digest = hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest()[:16]
+    annotations = {**one["metadata"].get("annotations", {}), names.APPLIED: digest}
+    return {**one, "metadata": {**one["metadata"], "annotations": annotations}}
+
+
+def _digest_of(one: Object) -> str:
+    return str((one["metadata"].get("annotations") or {}).get(names.APPLIED, ""))
+
+
+def _place(one: Object) -> tuple[str, str, str]:
+    return one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]
+
+
+def _refusal(one: Object, code: int, message: str) -> Refusal:
+    return Refusal(one["kind"], one["metadata"]["name"], code, message)

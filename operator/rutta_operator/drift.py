@@ -1,0 +1,120 @@
+"""What of an object is not as it should be: what we say, compared with what is. Pure.
+
+Only what we say is compared: defaults that the API server added, and fields of others, are none of our business. Maps
+are compared by key; lists that the API server merges by a key of their items, by that key, and an item of others is
+fine; all other lists exactly. Quantities are compared by value.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+Path = tuple[str | int, ...]
+
+# x-kubernetes-list-map-keys of the API, where we make such lists
+_PODS: Final[Mapping[str, tuple[str, ...]]] = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "env": ("name",),
+    "volumes": ("name",),
+    "volumeMounts": ("mountPath",),
+    "volumeDevices": ("devicePath",),
+    "ports": ("containerPort", "protocol"),
+    "imagePullSecrets": ("name",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "hostAliases": ("ip",),
+}
+_KEYS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "Deployment": _PODS,
+    "DaemonSet": _PODS,
+    "Service": {"ports": ("port", "protocol")},
+    "ServiceAccount": {},
+    "PrometheusRule": {"groups": ("name",)},
+}
+_OWNERS: Final = {"ownerReferences": ("uid",)}
+_DEFAULTS: Final = {"protocol": "TCP"}
+_AMOUNTS: Final = frozenset({"requests", "limits", "sizeLimit", "averageValue", "divisor", "storage"})
+_ABSENT: Final = object()
+
+
+def differences(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is not as wanted: the path, and the live value as JSON (empty: it is not there)."""
+    walk = _Walk({**_KEYS.get(wanted.get("kind", ""), {}), **_OWNERS})
+    return {
+        ".".join(map(str, path)): "" if value is _ABSENT else json.dumps(value, sort_keys=True)
+        for path, value in walk.compare(wanted, live, ())
+    }
+
+
+class _Walk:
+    """Walks through two values side by side."""
+
+    def __init__(self, keys: Mapping[str, tuple[str, ...]]) -> None:
+        self._keys = keys
+
+    def compare(self, wanted: Any, live: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+        if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+            for key, value in wanted.items():
+                yield from self._member(value, live.get(key, _ABSENT), (*path, key))
+        elif isinstance(wanted, list) and isinstance(live, list):
+            yield from self._lists(wanted, live, path)
+        elif not _same(wanted, live, path):
+            yield path, live
+
+    def _member(self, wanted: Any, live: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+        if live is not _ABSENT:
+            yield from self.compare(wanted, live, path)
+        elif wanted not in ({}, []) and wanted is not None:  # the API server leaves out what is empty
+            yield path, live
+
+    def _lists(self, wanted: list[Any], live: list[Any], path: Path) -> Iterator[tuple[Path, Any]]:
+        keys = self._keys.get(str(path[-1])) if path else None
+        if keys is not None:
+            yield from self._by_key(wanted, live, path, keys)
+        elif len(wanted) != len(live):
+            yield path, live
+        else:
+            for index, (one, other) in enumerate(zip(wanted, live, strict=True)):
+                yield from self.compare(one, other, (*path, index))
+
+    def _by_key(
+        self, wanted: Sequence[Any], live: Sequence[Any], path: Path, keys: tuple[str, ...]
+    ) -> Iterator[tuple[Path, Any]]:
+        there = {_identity(item, keys): item for item in live}
+        for item in wanted:
+            identity = _identity(item, keys)
+            yield from self._member(item, there.get(identity, _ABSENT), (*path, "/".join(map(str, identity))))
+
+
+def _identity(item: Any, keys: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(item.get(key, _DEFAULTS.get(key)) for key in keys)
+
+
+def _same(wanted: Any, live: Any, path: Path) -> bool:
+    if wanted == live and isinstance(wanted, bool) == isinstance(live, bool):
+        return True
+    if not any(step in _AMOUNTS for step in path[-2:]):
+        return False
+    one, other = amount(wanted), amount(live)
+    return one is not None and one == other
+
+
+_SUFFIXES: Final = {
+    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "k": Decimal(10**3), "M": Decimal(10**6),
+    "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18), "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
+}  # fmt: skip
+
+
+def amount(value: Any) -> Decimal | None:
+    """Return a quantity's value; None if it is none.
+
+    https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+    """
+    text = str(value)
+    suffix = next((one for one in (text[-2:], text[-1:]) if one in _SUFFIXES), "")
+    try:
+        return Decimal(text.removesuffix(suffix)) * _SUFFIXES.get(suffix, Decimal(1))
+    except InvalidOperation:
+        return None

@@ -1,0 +1,136 @@
+"""kopf: login and watches. Every handler puts what it was told into the store, and keys on the queue; nothing else.
+
+Only ``on.event``: other handlers write annotations and finalizers, and are told of changes instead of states. What
+kopf would do beside that (a copy of each object to find differences, Events, peering, scans) is switched off.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import kopf
+
+from rutta_operator import access
+from rutta_operator.edges import Edges
+from rutta_operator.graph import Key
+from rutta_operator.kinds import NAMESPACE, RESOURCES, SELECTOR, Api
+from rutta_operator.models import GROUP
+from rutta_operator.store import Store
+from rutta_operator.work import Work
+
+Body = Mapping[str, Any]
+
+
+class Feed:
+    """What watches and sweeps bring → store, graph and queue."""
+
+    def __init__(self, store: Store, edges: Edges, work: Work) -> None:
+        self._store, self._edges, self._work = store, edges, work
+
+    def come(self, kind: str, body: Body) -> None:
+        """Take an object that is new or changed."""
+        if kind == NAMESPACE.kind:
+            if self._store.put_namespace(body):
+                self._edges.touch()
+        elif kind in RESOURCES:
+            self._resource(self._store.put_resource({**body, "kind": kind}))
+        else:
+            self._child(self._store.put_child({**body, "kind": kind}))
+
+    def go(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """Forget an object that is gone."""
+        if kind == NAMESPACE.kind:
+            if self._store.drop_namespace(name, uid):
+                self._edges.touch()
+        elif kind in RESOURCES:
+            self._resource(self._store.drop_resource(Key(kind, namespace, name), uid))
+        else:
+            self._child(self._store.drop_child((kind, namespace, name), uid))
+
+    def _resource(self, key: Key | None) -> None:
+        if key is not None:
+            self._edges.touch_node(key)
+            self._work.add(key)
+
+    def _child(self, owner: Key | None) -> None:
+        if owner is not None:
+            self._work.add(owner)
+
+
+async def watch(feed: Feed, apis: Iterable[Api], namespaces: tuple[str, ...], ready: asyncio.Event) -> None:
+    """Watch until cancelled; sets ``ready`` when kopf has begun. Raises what no watch survives."""
+    watched = list(apis)
+    await kopf.operator(
+        registry=_registry(feed, watched),
+        settings=_settings(watched),
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        standalone=True,
+        ready_flag=ready,
+    )
+
+
+def _registry(feed: Feed, apis: Iterable[Api]) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry)(_login)
+    for api in apis:
+        kopf.on.event(api.group, api.version, api.plural, registry=registry, id=api.plural)(_handler(feed, api.kind))
+    return registry
+
+
+async def _login(**_: Any) -> kopf.ConnectionInfo:
+    return access.login()
+
+
+def _handler(feed: Feed, kind: str) -> Callable[..., Any]:
+    async def on_event(event: Any, **_: Any) -> None:
+        body = event["object"]
+        if event["type"] == "DELETED":
+            metadata = body["metadata"]
+            feed.go(kind, metadata.get("namespace", ""), metadata["name"], metadata["uid"])
+        else:
+            feed.come(kind, body)
+
+    return on_event
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Spares kopf a copy of each object: it has no handler that wants to know what changed."""
+
+    def build(self, **_: Any) -> Any:
+        """Return nothing to compare."""
+        return {}
+
+    def fetch(self, **_: Any) -> Any:
+        """Return nothing to compare with."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
+
+
+_PREFIX: Final = f"kopf.{GROUP}"
+
+
+def _settings(apis: Iterable[Api]) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.persistence.finalizer = f"{GROUP}/never-used"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=_PREFIX)
+    settings.persistence.diffbase_storage = _NoDifferences()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.networking.request_timeout = 15
+    settings.networking.connect_timeout = 5
+    settings.networking.error_backoffs = [0.5, 1, 2, 4, 8]
+    settings.watching.server_timeout = 290
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 5
+    settings.watching.inactivity_timeout = 70  # the API server sends a bookmark every minute
+    settings.watching.chunk_size = 500
+    settings.queueing.idle_timeout = 0.5
+    settings.process.ultimate_exiting_timeout = 25
+    for api in apis:
+        if api.kind not in RESOURCES and api != NAMESPACE:
+            settings.watching.label_selectors[api.api_version, api.plural] = SELECTOR
+    return settings

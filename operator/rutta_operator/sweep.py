@@ -1,0 +1,142 @@
+"""Heals what watches miss: lists the metadata of everything, now and then, and compares uids and versions.
+
+kopf does not tell of what vanished while a watch was broken, and a watch may freeze. A sweep forgets what is no more
+and fetches what did not come; that it had to, several times in a row, is how a frozen watch is noticed.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from rutta_operator import log
+from rutta_operator.cluster import Cluster
+from rutta_operator.handlers import Feed
+from rutta_operator.kinds import NAMESPACE, RESOURCES, SELECTOR, Api
+from rutta_operator.metrics import Metrics
+from rutta_operator.refusals import ApiError, Gone
+from rutta_operator.store import Store
+
+_GRACE: Final = 10.0  # seconds that a watch may be behind
+_SOON: Final = 30.0  # seconds until the next sweep if a watch was behind
+_FROZEN: Final = 2  # sweeps in a row that found a watch behind
+_GLANCE: Final = 0.05  # seconds between two looks at whether the watches have come along
+
+
+class Listed(NamedTuple):
+    """An object that a sweep found."""
+
+    kind: str
+    uid: str
+    version: int
+    namespace: str
+    name: str
+
+
+class Sweep:
+    """Compares the store with the API server."""
+
+    def __init__(
+        self, cluster: Cluster, store: Store, feed: Feed, metrics: Metrics, apis: Iterable[Api],
+        namespaces: tuple[str, ...], *, every: float,
+    ) -> None:  # fmt: skip
+        self._cluster, self._store, self._feed, self._metrics = cluster, store, feed, metrics
+        self._apis, self._every = tuple(apis), every
+        self._spaces: tuple[str | None, ...] = namespaces or (None,)
+        self.unwatched: tuple[Api, ...] = ()
+        """kinds that came after the watches began: sweeps are all that tells of them"""
+        self._behind = 0
+        self._in_step = time.monotonic()
+
+    def age(self) -> float:
+        """Return how many seconds ago the watches were last known to be in step."""
+        return time.monotonic() - self._in_step
+
+    def frozen(self) -> str:
+        """Say why the watches are taken for frozen; empty if they are not."""
+        if self._behind < _FROZEN:
+            return ""
+        return f"the watches did not bring what {self._behind} sweeps in a row found"
+
+    async def first(self) -> None:
+        """Wait until the watches have brought everything that there is; what does not come is fetched."""
+        while True:
+            try:
+                await self._sweep()
+                return
+            except ApiError as exc:
+                log.warn("sweep_failed", f"The cluster cannot be listed yet: {exc.message}")
+                await asyncio.sleep(1.0)
+
+    async def run(self, done: Callable[[], None]) -> None:
+        """Sweep every few minutes until cancelled; ``done`` is called after each."""
+        while True:
+            await asyncio.sleep((_SOON if self._behind else self._every) * random.uniform(0.9, 1.1))  # noqa: S311
+            try:
+                healed = await self._sweep()
+            except ApiError as exc:
+                log.warn("sweep_failed", f"A sweep failed, and is made again later: {exc.message}")
+                continue
+            self._behind = self._behind + 1 if healed else 0
+            done()
+
+    async def _sweep(self) -> int:
+        """Compare; return how many objects the watches should have brought and did not."""
+        for one in self._missing(await self._listed(self.unwatched)):
+            await self._fetch(one)
+        missing = await self._wait(await self._listed(self._apis))
+        healed = [one for one in missing if await self._fetch(one)]
+        for one in healed:
+            self._metrics.healed.labels(one.kind).inc()
+            log.warn("healed", f"A watch did not bring {one.kind} {one.namespace}/{one.name}; it was fetched.")
+        if not healed:
+            self._in_step = time.monotonic()
+        return len(healed)
+
+    async def _listed(self, apis: Iterable[Api]) -> list[Listed]:
+        return [one for api in apis for space in self._spaces_of(api) for one in await self._list(api, space)]
+
+    def _spaces_of(self, api: Api) -> tuple[str | None, ...]:
+        return self._spaces if api.namespaced else (None,)
+
+    async def _list(self, api: Api, namespace: str | None) -> list[Listed]:
+        """List objects; forget those that were known before and are no more."""
+        known = self._store.versions(api.kind, namespace)
+        selector = "" if api.kind in RESOURCES or api == NAMESPACE else SELECTOR
+        found = [
+            Listed(api.kind, one["uid"], int(one["resourceVersion"]), one.get("namespace", ""), one["name"])
+            async for one in self._cluster.all_metadata(api, namespace, selector)
+        ]
+        for uid in known.keys() - {one.uid for one in found}:
+            _, place, name = known[uid]
+            self._feed.go(api.kind, place, name, uid)
+        return found
+
+    async def _wait(self, listed: list[Listed]) -> list[Listed]:
+        """Give the watches time to bring what was listed; return what they do not, once nothing of it comes."""
+        missing, since = self._missing(listed), time.monotonic()
+        while missing and (left := since + _GRACE - time.monotonic()) > 0:
+            self._store.moved.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._store.moved.wait()
+            await asyncio.sleep(_GLANCE)
+            still = self._missing(missing)
+            missing, since = still, time.monotonic() if len(still) < len(missing) else since
+        return missing
+
+    def _missing(self, listed: list[Listed]) -> list[Listed]:
+        kinds = {one.kind for one in listed}
+        known = {kind: self._store.versions(kind, None) for kind in kinds}
+        nothing = (-1, "", "")
+        return [one for one in listed if known[one.kind].get(one.uid, nothing)[0] < one.version]
+
+    async def _fetch(self, one: Listed) -> bool:
+        """Fetch what no watch brought; False if it is gone by now."""
+        try:
+            self._feed.come(one.kind, await self._cluster.get(one.kind, one.namespace, one.name))
+        except Gone:
+            return False
+        return True
