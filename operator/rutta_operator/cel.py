@@ -7,24 +7,31 @@ bounds in ``models``. Words that CEL keeps for itself are escaped: ``__namespace
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from rutta_operator import components
 from rutta_operator.components import Section, protocol
-from rutta_operator.models import HEALTH_PORT, RESERVED_NAMES, Kind
+from rutta_operator.models import HEALTH_PORT, NAME, NAME_LENGTH, RESERVED_NAMES, SHAPES, Kind
 
 Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"]
 
-ALL: Final[tuple[Kind, ...]] = ("RuttaRouter", "RuttaShipper", "RuttaProxy")
-_ROUTER, _SHIPPER, _PROXY = ALL
+ALL: Final[Sequence[Kind]] = ("RuttaRouter", "RuttaShipper", "RuttaProxy")
+_ROUTER: Final[Sequence[Kind]] = ("RuttaRouter",)
+_PROXY: Final[Sequence[Kind]] = ("RuttaProxy",)
+_RECEIVERS: Final[Sequence[Kind]] = ("RuttaRouter", "RuttaProxy")
+_SENDERS: Final[Sequence[Kind]] = ("RuttaShipper", "RuttaProxy")
+_ON_NODES: Final[Sequence[Kind]] = ("RuttaRouter", "RuttaShipper")  # what may be a DaemonSet
+_SPEC: Final = ("spec",)
+_ONE_EACH: Final = "a DaemonSet has one pod on each node; remove it, or use workload Deployment"
 _UDP: Final = 65536  # TCP and UDP have ports of their own; added to UDP's, one list holds both
+_APART: Final = f"(has(l.udp) ? {_UDP} : 0)"
 
 
 class Rule(NamedTuple):
     """One rule: where in the schema it stands, what must hold, and what is said when it does not."""
 
     name: str
-    kinds: tuple[Kind, ...]
+    kinds: Sequence[Kind]
     path: tuple[str, ...]
     """from the top of the schema: names of properties, ``[]`` for the items of a list"""
     rule: str
@@ -32,18 +39,29 @@ class Rule(NamedTuple):
     reason: Reason = "FieldValueInvalid"
     field: str = ""
     """the field that is to blame, seen from ``path``"""
+    expression: str = ""
+    """a message that names values, in place of the message"""
 
-    def written(self) -> dict[str, Any]:
+    def written(self) -> dict[str, str]:
         """Return it as it stands in a CRD."""
-        made = {"rule": self.rule, "message": self.message, "reason": self.reason, "fieldPath": self.field}
+        made = {
+            "rule": self.rule,
+            "message": self.message,
+            "messageExpression": self.expression,
+            "reason": self.reason,
+            "fieldPath": self.field,
+        }
         return {key: one for key, one in made.items() if one and one != "FieldValueInvalid"}
 
 
 def rules() -> Iterator[Rule]:
     """Yield all rules."""
     yield from _resources()
-    yield from _specs()
-    for kind, section in ((_ROUTER, "listeners"), (_SHIPPER, "sources")):
+    yield from _replicas()
+    yield from _links()
+    yield from _pods()
+    entries: tuple[tuple[Kind, Section], ...] = (("RuttaRouter", "listeners"), ("RuttaShipper", "sources"))
+    for kind, section in entries:
         yield from _ports(kind, section)
         yield from _listeners(kind, section)
     yield from _targets()
@@ -52,56 +70,80 @@ def rules() -> Iterator[Rule]:
 
 def _resources() -> Iterator[Rule]:
     yield Rule(
-        "name", ALL, (), "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,43}[a-z0-9])?$')",
-        "is not a name: up to 45 of a–z, 0–9 and -; it begins with a letter and does not end with -",
-        field=".metadata.name",
+        "name", ALL, (), f"size(self.metadata.name) <= {NAME_LENGTH} && self.metadata.name.matches('{NAME}')",
+        f"is not a name: {SHAPES[NAME]}", field=".metadata.name",
     )  # fmt: skip
     yield Rule(
-        "not-to-itself", (_PROXY,), (),
+        "to-itself", _PROXY, (),
         "!self.spec.to.exists(t, t.kind == 'RuttaProxy' && t.name == self.metadata.name && !has(t.__namespace__))",
-        "a proxy cannot send to itself", field=".spec.to",
+        "one is this proxy itself; send to a router, or to another proxy", field=".spec.to",
     )  # fmt: skip
 
 
-def _specs() -> Iterator[Rule]:
+def _replicas() -> Iterator[Rule]:
     yield Rule(
-        "replicas-or-autoscaling", (_ROUTER, _PROXY), ("spec",), "!has(self.replicas) || !has(self.autoscaling)",
+        "replicas-autoscaling", _RECEIVERS, _SPEC, "!has(self.replicas) || !has(self.autoscaling)",
         "goes not with autoscaling, which decides it; remove one of the two", "FieldValueForbidden", ".replicas",
     )  # fmt: skip
     yield Rule(
-        "daemonset-replicas", (_ROUTER, _SHIPPER), ("spec",), "self.workload != 'DaemonSet' || !has(self.replicas)",
-        "a DaemonSet has one pod on each node; remove it, or use workload Deployment", "FieldValueForbidden",
-        ".replicas",
+        "replicas-daemonset", _ON_NODES, _SPEC, "self.workload != 'DaemonSet' || !has(self.replicas)",
+        _ONE_EACH, "FieldValueForbidden", ".replicas",
     )  # fmt: skip
     yield Rule(
-        "daemonset-autoscaling", (_ROUTER,), ("spec",), "self.workload != 'DaemonSet' || !has(self.autoscaling)",
-        "a DaemonSet has one pod on each node; remove it, or use workload Deployment", "FieldValueForbidden",
-        ".autoscaling",
+        "autoscaling-daemonset", _ROUTER, _SPEC, "self.workload != 'DaemonSet' || !has(self.autoscaling)",
+        _ONE_EACH, "FieldValueForbidden", ".autoscaling",
     )  # fmt: skip
     yield Rule(
-        "min-max", (_ROUTER, _PROXY), ("spec", "autoscaling"), "self.minReplicas <= self.maxReplicas",
-        "is less than minReplicas", field=".maxReplicas",
+        "autoscaling-bounds", _RECEIVERS, (*_SPEC, "autoscaling"), "self.minReplicas <= self.maxReplicas",
+        "is less than minReplicas, which is 2 if it says nothing", field=".maxReplicas",
     )  # fmt: skip
+
+
+def _links() -> Iterator[Rule]:
     yield Rule(
-        "link-delivery", (_ROUTER, _PROXY), ("spec", "link"),
-        "self.pattern != 'Broadcast' || self.delivery != 'AtLeastOnce'",
+        "link-delivery", _RECEIVERS, (*_SPEC, "link"), "self.pattern != 'Broadcast' || self.delivery != 'AtLeastOnce'",
         "AtLeastOnce does not go with pattern Broadcast, which is lossy; use Balance, or AtMostOnce",
         field=".delivery",
     )  # fmt: skip
     yield Rule(
-        "link-port", (_ROUTER, _PROXY), ("spec", "link"), f"self.port != {HEALTH_PORT}",
+        "link-port", _RECEIVERS, (*_SPEC, "link"), f"self.port != {HEALTH_PORT}",
         f"{HEALTH_PORT} is the port of the health page already", "FieldValueDuplicate", ".port",
     )  # fmt: skip
     yield Rule(
-        "to-twice", (_SHIPPER, _PROXY), ("spec", "to"),
+        "to-twice", _SENDERS, (*_SPEC, "to"),
         "self.all(a, self.exists_one(b, a.kind == b.kind && a.name == b.name && "
         "(has(a.__namespace__) ? a.__namespace__ : '') == (has(b.__namespace__) ? b.__namespace__ : '')))",
         "two are the same; every event would arrive twice", "FieldValueDuplicate",
     )  # fmt: skip
+    strange = "!self.targets.exists(x, x.name == t)"
     yield Rule(
-        "routes", (_ROUTER,), ("spec",),
-        "!has(self.routes) || self.routes.all(r, r.targets.all(t, self.targets.exists(x, x.name == t)))",
-        "a route names a target that is not there; take names from spec.targets", field=".routes",
+        "routes", _ROUTER, _SPEC, f"!has(self.routes) || !self.routes.exists(r, r.targets.exists(t, {strange}))",
+        "a route names a target that is not there", field=".routes",
+        expression=f"'there is no target ' + self.routes.map(r, r.targets.filter(t, {strange}))"
+        ".filter(l, size(l) > 0)[0][0] + '; take names of spec.targets'",
+    )  # fmt: skip
+
+
+def _pods() -> Iterator[Rule]:
+    """What the API server would say of a pod, told before there is one."""
+    here = (*_SPEC, "tolerations", "[]")
+    yield Rule(
+        "toleration-key", ALL, here, "has(self.key) || self.?operator.orValue('') == 'Exists'",
+        "without a key it must be Exists", field=".operator",
+    )  # fmt: skip
+    yield Rule(
+        "toleration-value", ALL, here, "!has(self.value) || self.?operator.orValue('') != 'Exists'",
+        "does nothing with operator Exists; remove it, or use Equal", "FieldValueForbidden", ".value",
+    )  # fmt: skip
+    yield Rule(
+        "toleration-seconds", ALL, here, "!has(self.tolerationSeconds) || self.?effect.orValue('') == 'NoExecute'",
+        "needs effect NoExecute", "FieldValueForbidden", ".tolerationSeconds",
+    )  # fmt: skip
+    yield Rule(
+        "requests-limits", ALL, (*_SPEC, "resources"),
+        "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || "
+        "!quantity(string(self.requests[k])).isGreaterThan(quantity(string(self.limits[k]))))",
+        "one is more than its limit", field=".requests",
     )  # fmt: skip
 
 
@@ -114,90 +156,91 @@ def _has(names: Sequence[str], entry: str) -> str:
 
 
 def _ports(kind: Kind, section: Section) -> Iterator[Rule]:
-    """Ports of the pod, of the Service and of the node; each list is empty without entries."""
+    """A port of the pod, of the Service or of a node belongs to one listener; TCP and UDP are apart."""
     names = _binding(section)
-    own = _choice(names, "l.{name}.port")
-    extra = f"[{HEALTH_PORT}, self.link.port]" if kind == _ROUTER else f"[{HEALTH_PORT}]"
-    lists = (
-        ("port", f"filter(l, {_has(names, 'l')}).map(l, {own})", extra, "two have one port (TCP and UDP are apart)"),
-        ("service-port", f"filter(l, {_has(names, 'l')}).map(l, has(l.servicePort) ? l.servicePort + {_base()} : {own})",
-         "", "two have one port in the Service; give one of them another servicePort"),
-        ("host-port", f"filter(l, has(l.hostPort)).map(l, l.hostPort + {_base()})", "", "two have one hostPort"),
-    )  # fmt: skip
-    for name, numbers, more, message in lists:
-        found = f"self.{section}.{numbers}"
-        if more:
-            found, message = (
-                f"(has(self.{section}) ? {found} : []) + {more}",
-                f"{message}; the link has 5555 if it says no other, the health page {HEALTH_PORT}",
-            )
-        rule = f"[{found}].all(p, p.all(n, p.indexOf(n) == p.lastIndexOf(n)))"
-        rule = rule if more else f"!has(self.{section}) || {rule}"
-        yield Rule(f"{section}-{name}", (kind,), ("spec",), rule, message, "FieldValueDuplicate", f".{section}")
+    with_port, port = f"self.{section}.filter(l, {_has(names, 'l')})", _choice(names)
+    taken = f"{HEALTH_PORT}, self.link.port" if kind == "RuttaRouter" else f"{HEALTH_PORT}"
+    beside = "the link's, or the health page's" if kind == "RuttaRouter" else "the health page's"
     yield Rule(
-        f"{section}-host-port-workload", (kind,), ("spec",),
+        f"{section}-port", (kind,), _SPEC, _distinct(f"{_if_any(section, f'{with_port}.map(l, {port})')} + [{taken}]"),
+        f"one has the port of another, or {beside} (9114)", "FieldValueDuplicate", f".{section}",
+    )  # fmt: skip
+    mine = f"{with_port}.map(l, has(l.servicePort) ? l.servicePort + {_APART} : {port})"
+    yield Rule(
+        f"{section}-service-port", (kind,), _SPEC, _distinct(_if_any(section, mine)),
+        "two have one port in the Service; give one of them another servicePort", "FieldValueDuplicate", f".{section}",
+    )  # fmt: skip
+    mine = f"self.{section}.filter(l, has(l.hostPort)).map(l, l.hostPort + {_APART})"
+    yield Rule(
+        f"{section}-host-port", (kind,), _SPEC, _distinct(_if_any(section, mine)),
+        "two have one hostPort", "FieldValueDuplicate", f".{section}",
+    )  # fmt: skip
+    yield Rule(
+        f"{section}-host-port-workload", (kind,), _SPEC,
         f"self.workload == 'DaemonSet' || !has(self.{section}) || self.{section}.all(l, !has(l.hostPort))",
         "hostPort needs workload DaemonSet: two pods of one node cannot share it", "FieldValueForbidden",
         f".{section}",
     )  # fmt: skip
 
 
-def _base() -> str:
-    """Tell UDP's ports from TCP's; several components may speak it one day."""
-    return f"(has(l.udp) ? {_UDP} : 0)"
+def _if_any(section: Section, numbers: str) -> str:
+    return f"(has(self.{section}) ? {numbers} : [])"
 
 
-def _choice(names: Sequence[str], text: str) -> str:
-    """Return the text of the one component that an entry has."""
-    *some, last = [(name, text.format(name=name) + (f" + {_UDP}" if protocol(name) == "UDP" else "")) for name in names]
-    return " : ".join([f"has(l.{name}) ? {one}" for name, one in some] + [last[1]])
+def _distinct(numbers: str) -> str:
+    """Say that no number of a list is there twice; the list around it is CEL's way to name a value."""
+    return f"[{numbers}].all(p, p.all(n, p.indexOf(n) == p.lastIndexOf(n)))"
+
+
+def _choice(names: Sequence[str]) -> str:
+    """Return the port of the one component that an entry has."""
+    *some, last = [(name, f"l.{name}.port" + (f" + {_UDP}" if protocol(name) == "UDP" else "")) for name in names]
+    return " : ".join([*(f"has(l.{name}) ? {one}" for name, one in some), last[1]])
 
 
 def _listeners(kind: Kind, section: Section) -> Iterator[Rule]:
-    here, names = ("spec", section, "[]"), components.names(section)
-    one = section.removesuffix("s")
+    here, names = (*_SPEC, section, "[]"), components.names(section)
     yield Rule(
         f"{section}-one", (kind,), here, f"[{', '.join(f'has(self.{name})' for name in names)}].exists_one(x, x)",
-        f"is exactly one {one}: one of {', '.join(names)}",
+        f"is exactly one of {', '.join(names)}; one with nothing to say is {{}}",
     )  # fmt: skip
     yield Rule(
         f"{section}-no-port", (kind,), here,
         f"!(has(self.servicePort) || has(self.hostPort)) || {_has(_binding(section), 'self')}",
-        "servicePort and hostPort are for what listens on a port; remove them",
-        "FieldValueForbidden",
+        "servicePort and hostPort are for what listens on a port; remove them", "FieldValueForbidden",
     )  # fmt: skip
     yield Rule(
         f"{section}-name", (kind,), (*here, "name"), f"!(self in {list(RESERVED_NAMES)})",
-        f"{' and '.join(RESERVED_NAMES)} are names of ports that are there by themselves; take another",
-        "FieldValueForbidden",
+        f"{' and '.join(RESERVED_NAMES)} are names of what is there by itself; take another", "FieldValueForbidden",
     )  # fmt: skip
 
 
 def _targets() -> Iterator[Rule]:
     names = [*components.names("targets"), "uri", "uriFrom"]
-    here = ("spec", "targets", "[]")
+    here = (*_SPEC, "targets", "[]")
     yield Rule(
-        "targets-one", (_ROUTER,), here, f"[{', '.join(f'has(self.{name})' for name in names)}].exists_one(x, x)",
-        f"is exactly one target: one of {', '.join(names)}",
+        "targets-one", _ROUTER, here, f"[{', '.join(f'has(self.{name})' for name in names)}].exists_one(x, x)",
+        f"is exactly one of {', '.join(names)}; one with nothing to say is {{}}",
     )  # fmt: skip
     yield Rule(
-        "uri-form", (_ROUTER,), (*here, "uri"), f"self.matches('{components.URI}')",
+        "uri-form", _ROUTER, (*here, "uri"), f"self.matches('{components.URI}')",
         "is not a URI; write it like console://.",
     )  # fmt: skip
     yield Rule(
-        "uri-credential", (_ROUTER,), (*here, "uri"), f"!self.matches('{components.credential()}')",
+        "uri-credential", _ROUTER, (*here, "uri"), f"!self.matches('{components.credential()}')",
         "has a credential in it; keep the URI in a Secret and write uriFrom: {secretKeyRef: {name: NAME, key: KEY}}",
         "FieldValueForbidden",
     )  # fmt: skip
 
 
 def _selectors() -> Iterator[Rule]:
-    here, kinds = ("spec", "allowedFrom", "[]", "namespaces"), (_ROUTER, _PROXY)
+    here, kinds = (*_SPEC, "allowedFrom", "[]", "namespaces"), _RECEIVERS
     yield Rule(
         "selector-needed", kinds, here,
         "self.from != 'Selector' || self.?selector.matchLabels.orValue({}).size() > 0 || "
         "self.?selector.matchExpressions.orValue([]).size() > 0",
-        "is required with from: Selector; all namespaces are from: All", "FieldValueRequired", ".selector",
+        "is required with from: Selector, and has a label; all namespaces are from: All",
+        "FieldValueRequired", ".selector",
     )  # fmt: skip
     yield Rule(
         "selector-idle", kinds, here, "self.from == 'Selector' || !has(self.selector)",

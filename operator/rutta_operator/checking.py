@@ -6,6 +6,7 @@ first: a ``port`` that is out of range is "not a port", whatever else the schema
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from rutta_operator.problems import Path, Problem, choice, unknown, written
@@ -30,14 +31,15 @@ _TYPES: Final[Mapping[str, tuple[str, type | tuple[type, ...]]]] = {
 }
 # What our formats look like; RE2, the engine of the API server, reads them as Python does.
 PATTERNS: Final[Mapping[str, str]] = {
-    "duration": r"^(([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+|[0-9]+(\.[0-9]+)?)$",
-    "size": r"^[0-9]+(\.[0-9]+)?([KMGT]i|[kMGT])?B?$",
+    "duration": r"^((\d+(\.\d+)?([nuµm]?s|[mhd]))+|\d+(\.\d+)?)$",
+    "size": r"^\d+(\.\d+)?([KMGT]i|[kMGT])?B?$",
     # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-    "quantity": r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+|[KMGTPE]i|[numkMGTPE])?$",
+    "quantity": r"^\d+(\.\d+)?([eE][-+]?\d+|[KMGTPE]i|[numkMGTPE])?$",
+    "share": r"^([1-9][0-9]?|100)%$",
 }
 # https://kubernetes.io/docs/concepts/configuration/secret/: names of Secrets (DNS subdomains), keys in their data.
 SECRET_NAME: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"  # noqa: S105 - a pattern
-SECRET_KEY: Final = r"^[-._a-zA-Z0-9]*[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"  # noqa: S105 - a pattern
+SECRET_KEY: Final = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"  # noqa: S105 - a pattern
 
 
 def check(schema: Schema, value: Any, path: Path) -> Iterator[Problem]:
@@ -169,7 +171,7 @@ def _list(schema: Schema, value: list[Any], path: Path) -> Iterator[Problem]:
 
 
 def _fits(form: str, value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(PATTERNS[form], value) is not None
+    return isinstance(value, str) and re.fullmatch(PATTERNS[form], value, re.ASCII) is not None
 
 
 def wrong_port(value: object) -> str:
@@ -187,8 +189,15 @@ def wrong_duration(value: object) -> str:
 def wrong_quantity(value: object) -> str:
     """Say why a value is not a Kubernetes quantity; empty if it is one."""
     number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    good = number or _fits("quantity", value)
+    good = number or (_fits("quantity", value) and len(str(value)) <= 32)
     return "" if good else f"{written(value)} is not a quantity; write it like 500m, 2 or 256Mi"
+
+
+def wrong_share(value: object) -> str:
+    """Say why a value is not a number of pods, nor a percentage of them; empty if it is one."""
+    number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    good = number or _fits("share", value)
+    return "" if good else f"{written(value)} is not a number of pods; write it like 1 or 25%"
 
 
 def _wrong_size(value: object) -> str:
@@ -218,6 +227,19 @@ _FORMATS: Final = {
     "size": _wrong_size,
     "secretKeyRef": _wrong_secret,
 }
+
+
+_POWERS: Final[Mapping[str, Decimal]] = {
+    **{unit: Decimal(10) ** (3 * power) for power, unit in enumerate("num", -3)},
+    **{unit: Decimal(10) ** (3 * power) for power, unit in enumerate("kMGTPE", 1)},
+    **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
+}
+
+
+def amount(quantity: str | int) -> Decimal:
+    """Return what a Kubernetes quantity that has passed its check comes to."""
+    number, unit = re.fullmatch(r"(.*?)([a-zA-Z]*)", str(quantity)).groups()  # type: ignore[union-attr]
+    return Decimal(number) * _POWERS[unit] if unit else Decimal(number)
 
 
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

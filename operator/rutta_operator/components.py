@@ -22,22 +22,21 @@ SecretPath = Callable[[str, str], str]
 LINK: Final = "link"  # there by itself in routers and proxies, hence not among the listeners
 _NOT_SETTINGS: Final = frozenset({"bind", "reusePort"})  # where a process runs decides these
 _ONE: Final[Mapping[Section, str]] = {"listeners": "listener", "sources": "source", "targets": "target"}
-_SECRET_NAME: Final[Schema] = {"type": "string", "pattern": SECRET_NAME, "maxLength": 253}
-_SECRET_KEY: Final[Schema] = {"type": "string", "pattern": SECRET_KEY, "maxLength": 253}
+_SECRET_NAME: Final[Schema] = {"type": "string", "pattern": SECRET_NAME}
 _SECRET: Final[Schema] = {
     "type": "object", "format": "secretKeyRef", "required": ["secretKeyRef"], "additionalProperties": False,
     "properties": {"secretKeyRef": {
         "type": "object", "required": ["name", "key"], "additionalProperties": False,
-        "properties": {"name": {**_SECRET_NAME, "description": "a Secret of the same namespace"},
-                       "key": {**_SECRET_KEY, "description": "the key in its data"}},
+        "properties": {"name": {**_SECRET_NAME, "description": "the Secret"},
+                       "key": {"type": "string", "pattern": SECRET_KEY, "description": "its key"}},
     }},
 }  # fmt: skip
 _TLS: Final[Mapping[str, Schema]] = {
     "secretName": {
-        **_SECRET_NAME, "description": "the Secret with the certificate, tls.crt, and its key, tls.key",
+        **_SECRET_NAME, "description": "Secret with the certificate, tls.crt, and its key, tls.key",
     },
     "caSecretName": {
-        **_SECRET_NAME, "description": "the Secret with the authorities to check the other side by, ca.crt",
+        **_SECRET_NAME, "description": "Secret with ca.crt, the authorities to check the other side by",
     },
 }  # fmt: skip
 _TLS_FILES: Final = {
@@ -46,6 +45,7 @@ _TLS_FILES: Final = {
     "clientCaFile": ("caSecretName", "ca.crt"),
     "caFile": ("caSecretName", "ca.crt"),
 }
+_FILE: Final = re.compile("|".join(_TLS_FILES))
 
 
 @functools.cache
@@ -118,6 +118,8 @@ def _shape(schema: Schema) -> Schema:
     if schema.get("format") == "secret":
         return {**_SECRET, **{key: schema[key] for key in ("description",) if key in schema}}
     changed = dict(schema)
+    if "description" in schema:
+        changed["description"] = _FILE.sub(lambda found: _TLS_FILES[found[0]][0], schema["description"])
     if "anyOf" in schema:
         changed["anyOf"] = [_shape(one) for one in schema["anyOf"]]
     if "items" in schema:
@@ -170,9 +172,10 @@ def problems(section: Section, entry: Mapping[str, Any], path: Path, own: Sequen
     elif not named and not strange:
         yield Problem(path, f"says no {_ONE[section]}; it is one of {', '.join(members)}")
     for key in named:
-        if key in names(section):
-            # ``console:`` with nothing after it is how YAML writes "with its defaults"
-            yield from check(shape(section, key), {} if entry[key] is None else entry[key], (*path, key))
+        if key in names(section) and entry[key] is None:  # the API server drops it, and finds no component
+            yield Problem((*path, key), f"is null; write {key}: {{}} for its defaults")
+        elif key in names(section):
+            yield from check(shape(section, key), entry[key], (*path, key))
     yield from common_problems(section, entry, path)
 
 

@@ -8,8 +8,8 @@ plane has them, for a resource stored with today's defaults could not be read by
 config by the image that the resource asks for. The descriptions tell them.
 """
 
+import argparse
 import io
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +34,8 @@ _NAMED: Final[Mapping[str, list[str]]] = {  # lists that are merged by a key, wh
     "listeners": ["name"], "sources": ["name"], "targets": ["name"], "imagePullSecrets": ["name"],
     "conditions": ["type"], "endpoints": ["listener"],
 }  # fmt: skip
-_WIDTH: Final = 112  # what fits on a line stands on one
+_WIDTH: Final = 160  # what fits on a line stands on one
+_DEEP: Final = 14  # a setting of a component, however long: on a line of its own it is easy to compare, and small
 
 
 def documents() -> dict[str, dict[str, Any]]:
@@ -177,7 +178,7 @@ def _merge_by_key(made: Structural) -> None:
 
 def text(value: Mapping[str, Any]) -> str:
     """Write a document as YAML, on one line what fits on one."""
-    dumper = yaml.SafeDumper(io.StringIO())
+    dumper = yaml.SafeDumper(io.StringIO(), sort_keys=False)
     dumper.ignore_aliases = lambda data: True  # type: ignore[method-assign]
     node = dumper.represent_data(dict(value))
     _fold(node, 0)
@@ -190,19 +191,20 @@ def _fold(node: yaml.Node, depth: int) -> int:
     if isinstance(node, yaml.ScalarNode):
         return len(node.value) + 2
     inner = [one for pair in node.value for one in pair] if isinstance(node, yaml.MappingNode) else node.value
-    length = 2 + sum(_fold(one, depth + 2) + 2 for one in inner)
+    length = 2 + sum(_fold(one, depth + 1) + 2 for one in inner)
     assert isinstance(node, yaml.CollectionNode)  # noqa: S101
-    node.flow_style = depth + length <= _WIDTH + depth and depth > 2
+    node.flow_style = depth > 2 and (length <= _WIDTH or depth >= _DEEP)
     return length
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Write the CRDs into a folder."""
-    folder = Path(arguments[0])
-    folder.mkdir(exist_ok=True)
+    parser = argparse.ArgumentParser(description="Write the CustomResourceDefinitions of Rutta into a folder.")
+    parser.add_argument("folder", type=Path)
+    folder: Path = parser.parse_args(arguments).folder
     for name, one in documents().items():
         folder.joinpath(name).write_text(text(one), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

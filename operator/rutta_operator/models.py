@@ -40,11 +40,20 @@ def _duration(value: object) -> object:
     return value
 
 
+# What names look like, and how that is said; the API server has them as patterns.
 _LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Port = Annotated[int, BeforeValidator(_port), Field(ge=1, le=65535, json_schema_extra={"format": "port"})]
 Duration = Annotated[str, BeforeValidator(_duration), Field(json_schema_extra={"format": "duration"})]
+NAME: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"  # Services' names begin with a letter (RFC 1035)
 # RFC 6335 §5.1, which Kubernetes asks of the names of a container's ports: a letter, and no two - in a row
 _PORT_NAME: Final = r"^([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+SHAPES: Final[Mapping[str, str]] = {
+    _LABEL: "up to 63 of a–z, 0–9 and -, with neither end a -",
+    NAME: "up to 45 of a–z, 0–9 and -; it begins with a letter and does not end with -",
+    _PORT_NAME: "up to 15 of a–z, 0–9 and -, with neither end a -, no two - in a row, and at least one letter",
+    SECRET_NAME: "a–z, 0–9, - and ., with a letter or digit at both ends",
+    SECRET_KEY: "letters, digits, -, _ and .",
+}
 PortName = Annotated[str, StringConstraints(pattern=_PORT_NAME, max_length=15)]
 Label = Annotated[str, StringConstraints(pattern=_LABEL, min_length=1, max_length=63)]
 
@@ -52,10 +61,10 @@ Label = Annotated[str, StringConstraints(pattern=_LABEL, min_length=1, max_lengt
 class KeyOf(Model):
     """A key of a Secret in the resource's namespace."""
 
-    name: Annotated[str, StringConstraints(pattern=SECRET_NAME, max_length=253)]
+    name: Annotated[str, StringConstraints(pattern=SECRET_NAME)]
     """the Secret"""
-    key: Annotated[str, StringConstraints(pattern=SECRET_KEY, max_length=253)]
-    """the key in its data"""
+    key: Annotated[str, StringConstraints(pattern=SECRET_KEY)]
+    """its key"""
 
 
 class SecretSource(Model):
@@ -238,9 +247,9 @@ class ProxySpec(Common):
     """who may send to it; shippers and proxies of its own namespace"""
 
 
-# The longest name that leaves room for ``-shipper-health`` and a hash in a DNS label of 63; Services' names begin with a
-# letter (RFC 1035).
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=45)]
+# The longest name that leaves room for ``-shipper-health`` and a hash in a DNS label of 63.
+NAME_LENGTH: Final = 45
+Name = Annotated[str, StringConstraints(pattern=NAME, min_length=1, max_length=NAME_LENGTH)]
 
 
 class Metadata(BaseModel):

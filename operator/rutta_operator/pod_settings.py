@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from rutta_operator.checking import SECRET_NAME, wrong_quantity
+from rutta_operator.checking import SECRET_NAME, wrong_quantity, wrong_share
 
 
 def _quantity(value: object) -> object:
@@ -17,8 +17,16 @@ def _quantity(value: object) -> object:
     return value
 
 
+def _share(value: object) -> object:
+    if text := wrong_share(value):
+        raise ValueError(text)
+    return value
+
+
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 Quantity = Annotated[str | int, BeforeValidator(_quantity), Field(json_schema_extra={"format": "quantity"})]
+Amounts = Annotated[dict[str, Quantity], Field(max_length=8)]
+Share = Annotated[str | int, BeforeValidator(_share), Field(json_schema_extra={"format": "share", "minimum": 1})]
 ObjectName = Annotated[str, StringConstraints(pattern=SECRET_NAME, min_length=1, max_length=253)]
 
 
@@ -40,20 +48,20 @@ class NamedObject(Model):
 class Resources(Model):
     """What a container may use."""
 
-    requests: dict[str, Quantity] | None = None
+    requests: Amounts | None = None
     """what the scheduler keeps for it: cpu, memory"""
-    limits: dict[str, Quantity] | None = None
+    limits: Amounts | None = None
     """what it may not exceed: cpu, memory"""
 
 
 class Toleration(Model):
     """A taint of nodes that pods do not mind."""
 
-    key: str | None = None
+    key: Annotated[str, StringConstraints(min_length=1, max_length=317)] | None = None
     """the taint's key; none with operator Exists: every taint"""
     operator: Literal["Exists", "Equal"] | None = None
     """Equal: the value too"""
-    value: str | None = None
+    value: Annotated[str, StringConstraints(max_length=63)] | None = None
     """the taint's value"""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """the taint's effect; none: every effect"""
@@ -85,9 +93,7 @@ class Service(Model):
 class DisruptionBudget(Model):
     """How many pods may be away at once when nodes are drained."""
 
-    max_unavailable: (
-        Annotated[int, Field(ge=1)] | Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]?|100)%$")]
-    ) = 1
+    max_unavailable: Share = 1
     """a number, or a percentage"""
 
 
@@ -133,7 +139,7 @@ class PodSettings(Model):
     """the pods' PriorityClass"""
     node_selector: dict[str, str] = {}
     """labels of the nodes that pods may run on"""
-    tolerations: list[Toleration] | None = None
+    tolerations: Annotated[list[Toleration], Field(max_length=64)] | None = None
     """taints that pods do not mind; pods of DaemonSets: all"""
     network_policy: NetworkPolicy = NetworkPolicy()
     """who may reach the pods; everybody"""

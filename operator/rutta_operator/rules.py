@@ -1,7 +1,7 @@
 """What is wrong with one resource: its shape, its components' settings, and the rules between its fields.
 
-Everything is found at once. The rules read the document as it came and look only at parts of the right shape; what
-is not is told by the models.
+Everything is found at once. What is refused here is refused by the API server too, when the resource is applied there:
+the CRDs come from the same models, and ``cel`` has the rules of ``relations``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,11 +10,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from rutta_operator import components
-from rutta_operator.checking import not_a, wrong_port
+from rutta_operator import components, relations
+from rutta_operator.checking import not_a
 from rutta_operator.components import Section
-from rutta_operator.models import API_VERSION, KINDS, LINK_PORT, Resource
-from rutta_operator.problems import Path, Problem, choice, hint, unknown, written
+from rutta_operator.components import protocol as protocol
+from rutta_operator.models import API_VERSION, KINDS, SHAPES, Resource
+from rutta_operator.problems import Path, Problem, choice, unknown, written
+from rutta_operator.relations import entries
 
 _OWN: Final[Mapping[Section, tuple[str, ...]]] = {
     "listeners": ("name", "servicePort", "hostPort"),
@@ -37,7 +39,10 @@ def examine(document: Mapping[str, Any]) -> tuple[Resource | None, list[Problem]
     found = _version(document) + _shape(document)
     spec = document.get("spec")
     if isinstance(spec, dict):
-        found += [*_components(spec), *_rules(document["kind"], spec)]
+        found += [*_components(spec), *relations.problems(document, spec)]
+        places = {one.path for one in found}
+        # kubectl apply leaves a null out, kubectl apply --server-side has it refused: neither means it
+        found += [Problem(path, "is null; leave it out") for path in _nulls(spec, ("spec",)) if path not in places]
     if found:
         return None, _without_doubles(found)
     return KINDS[document["kind"]].model_validate(document), []
@@ -62,7 +67,7 @@ def _shape(document: Mapping[str, Any]) -> list[Problem]:
 def _translate(error: ErrorDetails, model: Any) -> Problem:
     """Say one of pydantic's errors in a user's words."""
     path, kind, context = tuple(error["loc"]), error["type"], error.get("ctx", {})
-    value = error.get("input")
+    value: Any = error.get("input")
     text = error["msg"]
     if kind == "missing":
         text = "is required"
@@ -79,20 +84,17 @@ def _translate(error: ErrorDetails, model: Any) -> Problem:
     elif kind in ("too_short", "string_too_short"):
         text = "is empty"
     elif kind == "too_long":
-        text = f"has {context['actual_length']} entries; {context['max_length']} are the most"
-    elif kind in ("string_pattern_mismatch", "string_too_long"):
-        text = f"{written(value)} is not a name: {_name_rule(path)}"
+        text = f"has {len(value)} entries; {context['max_length']} are the most"
+    elif kind == "string_pattern_mismatch":
+        text = f"{written(value)} is not a name: {SHAPES[context['pattern']]}"
+    elif kind == "string_too_long":
+        text = f"{written(value)} has {len(value)} characters; {context['max_length']} are the most"
     return Problem(path, text)
 
 
 def _words(context: Mapping[str, Any]) -> list[str]:
     """Take the words out of pydantic's ``'A', 'B' or 'C'``."""
     return str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
-
-
-def _name_rule(path: Path) -> str:
-    most = 15 if path[1:2] in (("listeners",), ("sources",)) else 45 if path[:1] == ("metadata",) else 63
-    return f"up to {most} of a–z, 0–9 and -, with neither end a -"
 
 
 def _siblings(model: Any, path: Path) -> list[str]:
@@ -112,142 +114,29 @@ def _model_in(annotation: Any) -> Any:
     return next((found for one in getattr(annotation, "__args__", ()) if (found := _model_in(one)) is not None), None)
 
 
-def _entries(spec: Mapping[str, Any], section: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the entries of a list that are mappings, each with its path."""
-    entries = spec.get(section)
-    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-        if isinstance(entry, dict):
-            yield ("spec", section, index), entry
+def _nulls(value: object, path: Path) -> Iterator[Path]:
+    """Find every null, but where Kubernetes' own fields begin."""
+    if value is None:
+        yield path
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            if key not in ("podTemplate", "behavior"):
+                yield from _nulls(one, (*path, key))
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _nulls(one, (*path, index))
 
 
 def _components(spec: Mapping[str, Any]) -> Iterator[Problem]:
     for section, own in _OWN.items():
-        for path, entry in _entries(spec, section):
+        for path, entry in entries(spec, section):
             yield from components.problems(section, entry, path, own)
-    for path, entry in _entries(spec, "to"):
+    for path, entry in entries(spec, "to"):
         known = ("kind", "name", "namespace", *components.common("targets"))
         yield from (Problem((*path, key), unknown(key, known)) for key in entry if key not in known)
         yield from components.common_problems("targets", entry, path)
-    for path, route in _entries(spec, "routes"):
+    for path, route in entries(spec, "routes"):
         yield from components.route_problems(route, path)
-
-
-def _rules(kind: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
-    for section in _OWN:
-        yield from _unique_names(spec, section)
-    yield from _unique_ports(spec)
-    yield from _references(spec)
-    yield from _link(spec)
-    yield from _workload(kind, spec)
-    yield from _autoscaling(spec)
-    yield from _consents(spec)
-    yield from _routes(spec)
-    yield from _uris(spec)
-
-
-def _unique_names(spec: Mapping[str, Any], section: Section) -> Iterator[Problem]:
-    first: dict[str, Path] = {}
-    for path, entry in _entries(spec, section):
-        name = entry.get("name")
-        if not isinstance(name, str):
-            continue
-        if name in first:
-            yield Problem((*path, "name"), f"{name!r} is the name of {section}[{first[name][-1]}] already")
-        first.setdefault(name, path)
-        if name == components.LINK and section != "targets":
-            yield Problem((*path, "name"), "'link' is the name of the link that is there by itself; take another")
-
-
-def _unique_ports(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    link = spec.get("link")
-    used: dict[tuple[str, int], str] = {}
-    if "sources" not in spec:
-        used["TCP", link.get("port", LINK_PORT) if isinstance(link, dict) else LINK_PORT] = "the link"
-    sections: tuple[Section, ...] = ("listeners", "sources")
-    for section in sections:
-        for path, entry in _entries(spec, section):
-            component = components.component(section, entry)
-            settings = entry.get(component or "")
-            port: Any = settings.get("port") if isinstance(settings, dict) else None
-            if component is None or wrong_port(port) or not components.binds(section, component):
-                continue
-            use = protocol(component), port
-            if use in used:
-                yield Problem((*path, component, "port"), f"{port} is the port of {used[use]} already")
-            used.setdefault(use, f"{section}[{path[-1]}]")
-
-
-def protocol(component: str) -> str:
-    """Return the transport of a listener, as Kubernetes writes it."""
-    return "UDP" if component == "udp" else "TCP"
-
-
-def _references(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    first: dict[tuple[Any, ...], Path] = {}
-    for path, entry in _entries(spec, "to"):
-        key = entry.get("kind"), entry.get("name"), entry.get("namespace")
-        if key in first:
-            yield Problem(path, f"is the same as to[{first[key][-1]}]; every event would arrive twice")
-        first.setdefault(key, path)
-
-
-def _link(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    link = spec.get("link")
-    if isinstance(link, dict) and link.get("pattern") == "Broadcast" and link.get("delivery") == "AtLeastOnce":
-        text = "AtLeastOnce does not go with pattern Broadcast, which is lossy; use Balance, or AtMostOnce"
-        yield Problem(("spec", "link", "delivery"), text)
-
-
-def _workload(kind: str, spec: Mapping[str, Any]) -> Iterator[Problem]:
-    standard = {"RuttaShipper": "DaemonSet"}.get(kind, "Deployment")
-    on_each_node = spec.get("workload", standard) == "DaemonSet"
-    for key in ("replicas", "autoscaling"):
-        if spec.get(key) is not None and on_each_node:
-            text = "a DaemonSet has one pod on each node; remove it, or use workload Deployment"
-            yield Problem(("spec", key), text)
-    for section in ("listeners", "sources"):
-        for path, entry in _entries(spec, section):
-            if entry.get("hostPort") is not None and not on_each_node:
-                yield Problem((*path, "hostPort"), "needs workload DaemonSet: two pods of one node cannot share it")
-
-
-def _autoscaling(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    scaling = spec.get("autoscaling")
-    if not isinstance(scaling, dict):
-        return
-    if spec.get("replicas") is not None:
-        yield Problem(("spec", "replicas"), "goes not with autoscaling, which decides it; remove one of the two")
-    least, most = scaling.get("minReplicas", 2), scaling.get("maxReplicas")
-    if isinstance(least, int) and isinstance(most, int) and least > most:
-        yield Problem(("spec", "autoscaling", "maxReplicas"), f"{most} is less than minReplicas, {least}")
-
-
-def _consents(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    for path, consent in _entries(spec, "allowedFrom"):
-        spaces = consent.get("namespaces")
-        if not isinstance(spaces, dict):
-            continue
-        here, chosen = (*path, "namespaces"), spaces.get("from", "Same")
-        if chosen == "Selector" and not spaces.get("selector"):
-            yield Problem((*here, "selector"), "is required with from: Selector; all namespaces are from: All")
-        if chosen in ("Same", "All") and "selector" in spaces:
-            yield Problem((*here, "selector"), f"does nothing with from: {chosen}; use from: Selector")
-
-
-def _routes(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    known = [entry["name"] for _, entry in _entries(spec, "targets") if isinstance(entry.get("name"), str)]
-    for path, route in _entries(spec, "routes"):
-        targets = route.get("targets")
-        for index, name in enumerate(targets if isinstance(targets, list) else ()):
-            if isinstance(name, str) and name not in known:
-                yield Problem((*path, "targets", index), f"there is no target {name!r}; {hint(name, known)}")
-
-
-def _uris(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    for path, entry in _entries(spec, "targets"):
-        uri = entry.get("uri")
-        if isinstance(uri, str) and (text := components.uri_problem(uri)):
-            yield Problem((*path, "uri"), text)
 
 
 def _without_doubles(found: list[Problem]) -> list[Problem]:

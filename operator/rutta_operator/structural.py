@@ -6,7 +6,7 @@ has several types stays open (``x-kubernetes-preserve-unknown-fields``) and is c
 no word: the API server takes it for "not there". Every byte counts, for a CRD should be small (``crds``).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rutta_operator.checking import PATTERNS, Schema
@@ -19,7 +19,11 @@ _KEPT: Final = (
     "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "minProperties",
     "maxProperties",
 )  # fmt: skip
-_PORT: Final = {"minimum": 1, "maximum": 65535}
+_FORMATS: Final[Mapping[str, Structural]] = {
+    **{form: {"pattern": pattern} for form, pattern in PATTERNS.items()},
+    "quantity": {"pattern": PATTERNS["quantity"], "maxLength": 32},  # rules compare them, and must know their cost
+    "port": {"minimum": 1, "maximum": 65535},
+}
 
 
 def structural(schema: Schema, definitions: Mapping[str, Schema] | None = None, *, tell: bool = False) -> Structural:
@@ -78,7 +82,8 @@ class _Maker:
     def _text(self, schema: Schema) -> str:
         text = str(schema.get("description", "")).replace("``", "").replace("`", "")
         default = schema.get("default")
-        if not self._tell or default in (None, [], {}, False) or isinstance(default, Mapping):
+        is_told = self._tell or not isinstance(default, list)
+        if default in (None, [], {}, False) or isinstance(default, Mapping) or not is_told:
             return text
         return f"{text} (default {said(default, schema)})"
 
@@ -114,11 +119,10 @@ def _options(schema: Schema) -> list[Schema]:
 
 def _type(schema: Schema) -> Structural:
     """Return the type, and what our formats say of a value."""
-    form = schema.get("format", "")
-    rest: Structural = {"pattern": PATTERNS[form]} if form in PATTERNS else dict(_PORT) if form == "port" else {}
+    rest = _FORMATS.get(schema.get("format", ""), {})
     types = sorted(_types(schema))
     if types == ["integer", "string"]:
-        return {INT_OR_STRING: True, "minimum": 0, **_sides(schema), **rest}
+        return {INT_OR_STRING: True, "minimum": schema.get("minimum", 0), **rest}
     if len(types) != 1:
         return {OPEN: True}
     return {"type": types[0], **rest}
@@ -131,12 +135,6 @@ def _types(schema: Schema) -> set[str]:
         return {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
     words = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
     return {"string"} if words and all(isinstance(one, str) for one in words) else set()
-
-
-def _sides(schema: Schema) -> Structural:
-    """Return what a union of a number and a text asks of either."""
-    found: Iterator[Schema] = iter(_options(schema))
-    return {key: one[key] for one in found for key in ("minimum", "maximum", "pattern") if key in one}
 
 
 def _exclusive(schema: Schema) -> Structural:

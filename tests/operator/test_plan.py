@@ -51,10 +51,6 @@ def test_a_router_has_its_link_its_listeners_and_its_targets():
     assert (got.workload, got.replicas, got.idle) == ("Deployment", 3, False)
 
 
-def test_a_target_with_nothing_after_its_key_has_its_defaults():
-    assert make(router(targets="[{name: out, console: }]")).config["targets"] == [{"name": "out", "console": {}}]
-
-
 def test_secrets_become_files_wherever_they_stand():
     got = make(
         router(
