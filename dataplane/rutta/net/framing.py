@@ -24,6 +24,10 @@ class Framer(Protocol):
     broken: str
     """Why the rest of the stream cannot be framed; empty while it can. The connection is then to be closed."""
 
+    @property
+    def pending(self) -> int:
+        """How many of the last bytes are kept, for they may be the beginning of a frame: where to begin again."""
+
     def feed(self, data: bytearray, size: int) -> Sequence[bytes]:
         """Take the first ``size`` bytes of ``data`` and return what became whole; keeps nothing of ``data``."""
 
@@ -103,6 +107,11 @@ class Lines:
         self._skipping = False
         self.broken = ""
 
+    @property
+    def pending(self) -> int:
+        """How many of the last bytes are kept."""
+        return len(self._rest)
+
     def feed(self, data: bytearray, size: int) -> Sequence[bytes]:
         """Return at most one block of whole lines."""
         end = data.rfind(b"\n", 0, size) + 1
@@ -177,6 +186,11 @@ class Counted:
         self._buffer = bytearray()
         self._skip = 0
         self.broken = ""
+
+    @property
+    def pending(self) -> int:
+        """How many of the last bytes are kept."""
+        return len(self._buffer)
 
     def feed(self, data: bytearray, size: int) -> Sequence[bytes]:
         """Return the messages that became whole."""

@@ -42,6 +42,11 @@ class Elements:
         self._junk = False
         self.broken = ""
 
+    @property
+    def pending(self) -> int:
+        """How many of the last bytes are kept, for they may be the beginning of an element."""
+        return len(self._buffer)
+
     def feed(self, data: bytearray, size: int) -> Sequence[bytes]:
         """Return the elements that became whole."""
         with memoryview(data) as view:

@@ -66,6 +66,11 @@ class Objects:
         self._too_long = False
         self.broken = ""
 
+    @property
+    def pending(self) -> int:
+        """How many of the last bytes are kept, for they may be the beginning of an object."""
+        return len(self._buffer)
+
     def feed(self, data: bytearray, size: int) -> Sequence[bytes]:
         """Return the objects that became whole, as one frame: an input of codec binary is any number of them."""
         frames: list[bytes] = []

@@ -1,0 +1,92 @@
+"""When checkpoints are written: soon after something was done, not too often, one at a time, off the loop."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from rutta.tail.checkpoints import Checkpoints, Entry, encode
+from rutta.tail.followed import Followed
+
+log = logging.getLogger("rutta.tail")
+
+EVERY: Final = 0.5  # seconds between two checkpoints
+SHARE: Final = 20  # one that took long is followed by that much more time without one
+
+
+class Saver:
+    """Writes the state of files to checkpoints."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        """Nothing is known yet."""
+        self.at: float | None = None  # when the next one is due; None: nothing has changed
+        self.problem = ""
+        self._checkpoints = checkpoints
+        self._lines: dict[Followed, bytes] = {}  # of those that have not changed since
+        self._task: asyncio.Task[None] | None = None
+        self._least = EVERY
+
+    def touched(self, files: Iterable[Followed]) -> None:
+        """The state of these has changed, or will, when what is under way is done."""
+        for one in files:
+            self._lines.pop(one, None)
+        self.at = self.at or time.monotonic() + self._least
+
+    def start(self, files: Iterable[Followed]) -> None:
+        """Write a checkpoint in the background."""
+        if self._task is not None and not self._task.done():
+            self.at = time.monotonic() + self._least
+            return
+        content, is_moving = self._content(files)
+        self.at = time.monotonic() + self._least if is_moving else None
+        if content is not None:
+            self._task = asyncio.get_running_loop().create_task(self._save(content))
+
+    def _content(self, files: Iterable[Followed]) -> tuple[bytes | None, bool]:
+        before, self._lines, lines, is_moving = self._lines, {}, [], False
+        for one in files:
+            if (line := before.get(one)) is None:
+                line = encode(_entry(one))
+            if one.is_done and not one.shaper.is_holding:
+                self._lines[one] = line
+            else:
+                is_moving = True
+            lines.append(line)
+        return self._checkpoints.content(lines), is_moving
+
+    async def _save(self, content: bytes) -> None:
+        began = time.monotonic()
+        try:
+            await asyncio.to_thread(self._checkpoints.save, content)
+        except OSError as exc:
+            self._complain(exc)
+        else:
+            self.problem = ""
+        self._least = max(EVERY, SHARE * (time.monotonic() - began))
+
+    def _complain(self, exc: OSError) -> None:
+        self.at = self.at or time.monotonic() + self._least
+        if not self.problem:
+            log.error(
+                "How far files are read cannot be written to %s (%s); it is tried again.", self._checkpoints.path, exc,
+                extra={"event": "state_unwritable"},
+            )  # fmt: skip
+        self.problem = str(exc)
+
+    async def end(self, files: Iterable[Followed]) -> None:
+        """Write the last checkpoint, before anything else happens."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        content, _ = self._content(files)
+        if content is not None:
+            try:
+                self._checkpoints.save(content)
+            except OSError as exc:
+                self._complain(exc)
+
+
+def _entry(one: Followed) -> Entry:
+    device, inode = one.key
+    head = one.head.size, one.head.digest
+    return Entry(path=one.live, device=device, inode=inode, done=tuple(one.lows()), head=head, copy=one.is_copy)

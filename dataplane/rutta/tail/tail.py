@@ -1,0 +1,332 @@
+"""Follow files: look for them, read them in turns, hand over blocks, remember how far they are done.
+
+Fair: every file with something new gets one piece per turn. Quiet files are let go of: closed, and looked at when the
+kernel says that they were written to. While the targets' queues are full nothing is read, but files are still found
+and opened, so that what is rotated away meanwhile is not lost.
+"""
+
+import asyncio
+import os
+import resource
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from rutta.listeners import Intake
+from rutta.message import Receipt
+from rutta.tail import watch
+from rutta.tail.catalogue import Catalogue, Finder
+from rutta.tail.checkpoints import Checkpoints
+from rutta.tail.fingerprint import BROKEN
+from rutta.tail.folders import Folders
+from rutta.tail.followed import Followed
+from rutta.tail.reading import Manner, Reader
+from rutta.tail.saving import EVERY, Saver
+from rutta.tail.shaping import Shaper
+
+RESCAN: Final = 1.0  # seconds between looks for new, renamed and removed files, where the kernel tells nothing
+SETTLE: Final = 0.02  # seconds in which news of folders are gathered
+IDLE: Final = 10.0  # seconds without anything new, after which a file is closed
+TURN: Final = 0.005  # seconds of reading before others get their turn on the loop
+OPEN: Final = 2000  # files that are kept open at most
+DELETED: Final = 2**30  # bytes of removed files that are kept on disk, by being open, at most
+SHOWN: Final = 100  # files on ``/status``: those that are furthest behind
+
+MakeShaper = Callable[[str, str, Callable[[str, int], None]], Shaper]
+"""Makes the shaper of a file: its path, the path by which it was found before any rotation, what counts refusals."""
+
+
+class Tail:
+    """Owns the files, from ``bind`` to the end of ``serve``."""
+
+    def __init__(
+        self,
+        finder: Finder,
+        make: MakeShaper,
+        manner: Manner,
+        *,
+        checkpoints: Checkpoints | None = None,
+        watcher: watch.Make = watch.watcher,
+    ) -> None:
+        """Touch nothing yet."""
+        self.manner = manner
+        self._finder = finder
+        self._make = make
+        self._checkpoints = checkpoints
+        self._saver = None if checkpoints is None else Saver(checkpoints)
+        self._make_watcher = watcher
+        self._watcher: watch.Watcher | None = None
+        self._reader = Reader(manner)
+        self._ready: deque[Followed] = deque()
+        self._idle: dict[str, Followed] = {}
+        self._is_blind = False  # not every idle file could be watched
+        self._stopping = False
+        self._news = asyncio.Event()
+        self._scan_at = self._poll_at = 0.0
+        self._most_open = min(OPEN, max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
+        self.catalogue = self._catalogue()
+
+    def _catalogue(self) -> Catalogue:
+        reader, make = self._reader, self._make
+        return Catalogue(
+            self._finder, lambda path, live: make(path, live, reader.refuse), Folders(self._watcher), reader.bucket
+        )
+
+    def bind(self) -> None:
+        """Without checkpoints: find the files that are there, and mark where to begin. ConfigError."""
+        if self._checkpoints is not None:
+            self._checkpoints.prepare()
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._watcher = self._make_watcher()
+        self.catalogue = self._catalogue()
+        entries = None if self._checkpoints is None else self._checkpoints.load()
+        if entries is not None and self._checkpoints is not None:
+            self.catalogue.known(entries, os.path.getmtime(self._checkpoints.path))
+        self.catalogue.scan(from_end=self.manner.from_end and entries is None)
+        self.catalogue.recover()
+        self._touched(self.catalogue.files.values())
+
+    def stop(self) -> None:
+        """Make ``serve`` return."""
+        self._stopping = True
+        self._news.set()
+
+    def look_again(self) -> None:
+        """Something has changed that the finder depends on."""
+        self._scan_at = 0.0
+        self._news.set()
+
+    async def serve(self, intake: Intake) -> None:
+        """Follow until ``stop``; with checkpoints, return when all that was read is done. Cancelled, it saves."""
+        loop = asyncio.get_running_loop()
+        is_begun = self._checkpoints is None
+        try:
+            if self._checkpoints is not None and (is_begun := await self._lock(self._checkpoints)):
+                self._begin()
+            if self._watcher is not None:
+                loop.add_reader(self._watcher.descriptor, self._tell)
+            while not self._stopping:
+                await self._round(intake)
+            await self._finish(intake)
+        finally:
+            if self._watcher is not None:
+                loop.remove_reader(self._watcher.descriptor)
+                self._watcher.close()
+                self._watcher = None
+            if self._saver is not None and is_begun:
+                await self._saver.end(self.catalogue.files.values())
+            if self._checkpoints is not None:
+                self._checkpoints.unlock()
+            self.catalogue.close()
+
+    async def _lock(self, checkpoints: Checkpoints) -> bool:
+        """Wait for the lock; False if it is to stop first."""
+        work = asyncio.ensure_future(checkpoints.lock())
+        stop = asyncio.ensure_future(self._news.wait())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+            return work.done()
+        finally:
+            work.cancel()
+            stop.cancel()
+            await asyncio.wait({work, stop})
+
+    def _tell(self) -> None:
+        """The kernel has news."""
+        watcher = self._watcher
+        if watcher is None:
+            return
+        watcher.take()
+        while watcher.files:
+            if (one := self._idle.pop(watcher.files.pop(), None)) is not None:
+                self._wake(one)
+        if watcher.folders or watcher.missed:
+            self._scan_at = min(self._scan_at, time.monotonic() + SETTLE)
+        self._news.set()
+
+    # --- rounds -----------------------------------------------------------------------------------------------
+
+    async def _round(self, intake: Intake) -> None:
+        """Look, read, save, wait; each when it is time."""
+        now = time.monotonic()
+        if now >= self._scan_at:
+            self._scan(now)
+        if now >= self._poll_at:
+            self._poll_at = now + max(0.01, self.manner.poll)
+            for one in self.catalogue.awake.values():
+                self._queue(one)
+        if self._ready and not intake.full:
+            await self._read(intake)
+        self._hand_over_due(intake)
+        self._save()
+        if intake.full or not self._ready:
+            await self._wait(intake)
+
+    def _queue(self, one: Followed) -> None:
+        if not one.is_queued:
+            one.is_queued = True
+            self._ready.append(one)
+
+    async def _read(self, intake: Intake) -> None:
+        """Read in turns until there is nothing more, or something else is due."""
+        began, ready = time.monotonic(), self._ready
+        while ready and not intake.full and not self._stopping:
+            one = ready.popleft()
+            one.is_queued = False
+            if self._piece(one, intake):
+                self._queue(self.catalogue.files.get(one.key, one))
+            if time.monotonic() - began > TURN:
+                await asyncio.sleep(0)
+                began = time.monotonic()
+                if began >= min(self._poll_at, self._scan_at):
+                    return
+
+    def _piece(self, one: Followed, intake: Intake) -> bool:
+        try:
+            if self._reader.piece(one, self.catalogue, intake):
+                return True
+        except BROKEN as exc:
+            if isinstance(exc, FileNotFoundError):  # it has moved: the next look tells where
+                self._scan_at = min(self._scan_at, time.monotonic() + SETTLE)
+            self.catalogue.unreadable(one, exc)
+            return False
+        if one.shaper.broken and not one.is_ended:
+            self.catalogue.complain(one.path, f"is not read any further: {one.shaper.broken}")
+            self.catalogue.end(one)
+        elif self.catalogue.is_over(one):
+            self._reader.last(one, intake)
+            self.catalogue.end(one)
+        elif time.monotonic() - one.grown_at > IDLE or len(self.catalogue.awake) > self._most_open:
+            self._let_sleep(one)
+        return False
+
+    def _hand_over_due(self, intake: Intake) -> None:
+        """Hand over what has waited too long for what belongs to it."""
+        now = time.monotonic()
+        for one in self.catalogue.awake.values():
+            if one.shaper.is_holding and (made := one.shaper.due(now)):
+                self._reader.offer(one, made, intake)
+
+    async def _wait(self, intake: Intake) -> None:
+        """Wait for news, room, or the next thing that is due."""
+        due = self._scan_at
+        if self.catalogue.awake and not intake.full:
+            due = min(due, self._poll_at)
+        if self._saver is not None and self._saver.at is not None:
+            due = min(due, self._saver.at)
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._news.wait())]
+        if intake.full:
+            waits.append(asyncio.ensure_future(intake.room()))
+        try:
+            await asyncio.wait(
+                waits, timeout=max(0.0, due - time.monotonic()), return_when=asyncio.FIRST_COMPLETED
+            )  # fmt: skip
+        finally:
+            for one in waits:
+                one.cancel()
+        self._news.clear()
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    def _scan(self, now: float) -> None:
+        """Look for files, and at those that are not looked at otherwise."""
+        watcher = self._watcher
+        all_anew = watcher is not None and watcher.missed
+        if watcher is not None:
+            watcher.missed = False
+        before = len(self.catalogue.files)
+        self.catalogue.scan(all_anew=all_anew)
+        is_blind = watcher is None or self._is_blind or self.manner.rescan is None
+        self._scan_at = now + (RESCAN if is_blind or self.manner.rescan is None else self.manner.rescan)
+        for path, one in list(self._idle.items()):
+            if one.lost_at is not None or one.has_grown():
+                del self._idle[path]
+                self._wake(one)
+        wall = time.time()
+        for one in list(self.catalogue.awake.values()):
+            one.look(wall)
+        self.catalogue.bound_deleted(DELETED)
+        self.catalogue.forget_done()
+        if len(self.catalogue.files) != before:
+            self._touched(())
+
+    def _wake(self, one: Followed) -> None:
+        if self.catalogue.wake(one):
+            self._queue(one)
+
+    def _let_sleep(self, one: Followed) -> None:
+        """Close a quiet file; it is looked at again when it is written to."""
+        if (
+            one.shaper.is_holding
+            or one.lost_at is not None
+            or one.is_ended
+            or self.catalogue.files.get(one.key) is not one
+        ):
+            return
+        if self._watcher is None or not self._watcher.file(one.path):
+            self._is_blind = True
+        if one.has_grown():
+            return
+        one.close()
+        del self.catalogue.awake[one.key]
+        self._idle[one.path] = one
+
+    # --- saving -----------------------------------------------------------------------------------------------
+
+    def _touched(self, files: Any) -> None:
+        if self._saver is not None:
+            self._saver.touched(files)
+
+    def _save(self) -> None:
+        touched = self._reader.touched
+        if self._saver is not None:
+            if touched:
+                self._saver.touched(touched)
+            if self._saver.at is not None and time.monotonic() >= self._saver.at:
+                self._saver.start(self.catalogue.files.values())
+        touched.clear()
+
+    async def _finish(self, intake: Intake) -> None:
+        """Let what was read be done, and written down as it is. Without checkpoints nothing held is kept back."""
+        if self._saver is None:
+            for one in self.catalogue.files.values():
+                self._reader.offer(one, one.shaper.finish(), intake)
+            return
+        for receipt in self._under_way():
+            waiting = asyncio.ensure_future(receipt.wait())
+            try:
+                while not waiting.done():
+                    await asyncio.wait({waiting}, timeout=EVERY)
+                    self._saver.start(self.catalogue.files.values())
+            finally:
+                waiting.cancel()
+
+    def _under_way(self) -> list[Receipt]:
+        files = self.catalogue.files.values()
+        return [receipt for one in files for mark in one.marks for receipt in mark.receipts() if not receipt.done]
+
+    def status(self) -> Mapping[str, Any]:
+        """Say how many files there are, how far behind they are, and what was lost or held back."""
+        now, files = time.time(), list(self.catalogue.files.values())
+        for one in self.catalogue.awake.values():
+            one.look(now)
+        behind = [(one.behind(now), one) for one in files if not one.is_copy]
+        behind.sort(key=lambda pair: -pair[0][0])
+        limited = self._reader.limited
+        return {
+            "count": len(files),
+            "open": sum(one.is_open for one in files),
+            "behindBytes": sum(size for (size, _), _ in behind),
+            "behindSeconds": round(max((seconds for (_, seconds), _ in behind), default=0.0), 3),
+            "abandonedBytes": self.catalogue.abandoned,
+            "cutShort": self.catalogue.cuts,
+            "limited": {"waits": limited["waits"], "droppedLines": limited["lines"], "droppedBytes": limited["bytes"]},
+            "stateProblem": "" if self._saver is None else self._saver.problem,
+            "files": [one.status() for _, one in behind[:SHOWN]],
+        }
