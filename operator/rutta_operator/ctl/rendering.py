@@ -38,24 +38,25 @@ def _manifests(topology: Topology, plans: Sequence[Plan]) -> Iterator[str]:
     graph = topology.graph()
     for name, labels in topology.namespaces.items():
         metadata = {"name": name} | ({"labels": dict(labels)} if labels else {})
-        yield _text({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        yield as_yaml({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     for one in plans:
         context = Context(manager=MANAGER, senders=frozenset(graph.senders(one.key)))
         found: list[Object] = objects(one, topology.resources[one.key].resource, context)
-        yield from map(_text, found)
+        yield from map(as_yaml, found)
         if one.idle:
             print(f"{one.key} has nobody to send to, so nothing runs.", file=sys.stderr)
 
 
 def _document(one: Plan, value: Mapping[str, Any]) -> str:
     note = "# nothing runs: it has nobody to send to\n" if one.idle else ""
-    return f"# {one.key}\n{note}{_text(value)}"
+    return f"# {one.key}\n{note}{as_yaml(value)}"
 
 
 class _Dumper(yaml.SafeDumper):
     """Writes texts of several lines as blocks, as people do, and nothing by reference."""
 
     def ignore_aliases(self, data: Any) -> bool:
+        """Say so of everything."""
         return True
 
 
@@ -66,5 +67,6 @@ def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _block)
 
 
-def _text(value: Mapping[str, Any]) -> str:
+def as_yaml(value: Mapping[str, Any]) -> str:
+    """Write one document."""
     return yaml.dump(dict(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

@@ -10,7 +10,7 @@ not fit the memory of the old pods; a longer drain would be cut short.)
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from rutta_operator import names
 from rutta_operator.plan import Plan
@@ -27,15 +27,15 @@ def config_map(plan: Plan, context: Context, name: str) -> Object:
     return named("v1", "ConfigMap", name, plan.key, context) | {"data": {FILE: text}}
 
 
-def name(plan: Plan, resources: Mapping[str, Any]) -> str:
+def name(plan: Plan, resources: Mapping[str, Mapping[str, str]]) -> str:
     """Return the name of the ConfigMap for pods whose container has these ``resources``."""
     return names.config(plan.key, digest(plan, resources))
 
 
-def digest(plan: Plan, resources: Mapping[str, Any]) -> str:
-    """Return the digest of what needs new pods."""
+def digest(plan: Plan, resources: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the digest of what needs new pods; ``resources`` are those of the container."""
     needs = [
         *(plan.config.get(key) for key in ("role", "name", "health")),
-        *(plan.ports, plan.link, sorted(plan.secrets), resources, drain(plan).grace),
+        *(plan.ports, plan.link, sorted(plan.secrets), resources["limits"].get("memory"), drain(plan).grace),
     ]
     return hashlib.sha256(json.dumps(needs, sort_keys=True).encode()).hexdigest()

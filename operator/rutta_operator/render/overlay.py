@@ -23,17 +23,15 @@ _AMOUNTS: Final = ("requests", "limits")
 def laid_over(base: Any, over: Any, field: str = "") -> Any:
     """Return ``base`` with ``over`` laid over it; neither is changed. ``field`` is the key that both stand under."""
     if isinstance(base, dict) and isinstance(over, dict):
-        return _mapping(base, over)
+        return _mapping(base, _amounts(over) if field in _AMOUNTS else over)
     if isinstance(base, list) and isinstance(over, list) and _named(field, [*base, *over]):
         return _list(base, over, field)
     return written(over, field)
 
 
 def _mapping(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: one for key, one in base.items() if key not in over}
-    laid = {key: laid_over(base.get(key), one, key) for key, one in over.items() if one is not None}
-    # in the order of the base, then what is new
-    return {key: kept.get(key, laid.get(key)) for key in (*base, *laid) if key in kept or key in laid}
+    found = {key: laid_over(base.get(key), over[key], key) if key in over else base[key] for key in (*base, *over)}
+    return {key: one for key, one in found.items() if one is not None and one != []}
 
 
 def _list(base: list[Any], over: list[Any], field: str) -> list[Any]:
@@ -61,10 +59,14 @@ def written(value: Any, field: str = "") -> Any:
     """Return a value as the API server would give it back: without nulls and empty lists, quantities in one way."""
     if isinstance(value, dict):
         found = {key: written(one, key) for key, one in value.items() if one is not None and one != []}
-        return {key: _quantity(one) for key, one in found.items()} if field in _AMOUNTS else found
+        return _amounts(found) if field in _AMOUNTS else found
     if isinstance(value, list):
         return [written(one, field) for one in value]
     return _quantity(value) if field == "sizeLimit" else value
+
+
+def _amounts(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: None if one is None else _quantity(one) for key, one in value.items()}
 
 
 def _quantity(value: Any) -> Any:
