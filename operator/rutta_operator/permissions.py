@@ -1,6 +1,7 @@
 """What the operator asks of the API server, once: the preflight and the Helm chart's rules are this list. Pure data.
 
-It has no verb on Secrets (pods mount them) and none on pods (health pages answer by a Service), and no wildcard.
+It has no verb on Secrets (pods mount them), none on pods (health pages answer by a Service) and none on
+CustomResourceDefinitions (whether our kinds are served tells the discovery API, which everybody may read); no wildcard.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -37,6 +38,5 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
     Permission("Watched", GROUP, _KINDS, _READ),
     Permission("Watched", GROUP, tuple(f"{kind}/status" for kind in _KINDS), ("patch",)),
     Permission("Cluster", "", ("namespaces",), _READ),
-    Permission("Cluster", "apiextensions.k8s.io", ("customresourcedefinitions",), _READ),
     Permission("Lease", "coordination.k8s.io", ("leases",), ("create", "get", "update")),
 )

@@ -34,7 +34,4 @@
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get, list, watch]
-- apiGroups: [apiextensions.k8s.io]
-  resources: [customresourcedefinitions]
-  verbs: [get, list, watch]
 {{- end -}}
