@@ -1,8 +1,12 @@
-"""``ruttactl up | check | render | graph | completion | version``; each loads only the libraries it needs."""
+"""``ruttactl up | check | status | render | graph | …``; each loads only the libraries it needs.
+
+As ``kubectl-rutta`` on the PATH it is ``kubectl rutta``, with the same words.
+"""
 
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from rutta_operator import VERSION
@@ -12,11 +16,14 @@ _EXAMPLES: Final = """\
 examples:
   ruttactl up -f examples/quickstart.yaml         run a topology on this machine; Ctrl-C stops it in order
   ruttactl check -f k8s/ -f extra.yaml            every mistake at once, with file and line
+  ruttactl status -A                              how the topology of a cluster is, and what to mend
+  ruttactl check --cluster -f new.yaml            files together with what is in the cluster
   ruttactl graph -f examples/topology.yaml        who sends to whom, as a tree
   ruttactl graph -f topology/ --output mermaid    the same for a README
   ruttactl render -f examples/router.yaml         the config that the data plane gets
   helm template chart | ruttactl check -f -       what another tool makes
-exit codes: 0 fine · 22 something is wrong with the input · 100 a process did not start · 130 killed
+exit codes: 0 fine · 1 something in the cluster is not ready · 22 something is wrong with the input ·
+69 the cluster does not answer · 100 a process did not start · 130 killed
 """
 _UP: Final = """\
 Starts every resource as processes on this machine and wires them on loopback. Listeners are bound as their specs say,
@@ -37,6 +44,21 @@ examples:
   ruttactl render -f examples/router.yaml
   ruttactl render -f examples/router.yaml --output manifests | kubectl apply -f -
 """
+_STATUS: Final = """\
+Draws the topology of a cluster from the statuses of its resources: who sends to whom, what is ready, and what is wrong
+with its reason (docs/conditions.md). Reads the three kinds and nothing else.
+
+examples:
+  ruttactl status                     the namespace of the current context
+  ruttactl status -A --watch          every namespace, again whenever something changes
+  kubectl rutta status -n logs && ./next-step.sh
+exit codes: 0 all are ready · 1 some are not · 22 nothing there, or it may not be read · 69 the cluster does not answer
+"""
+_CHECK: Final = """\
+Reads, wires and says everything that is wrong, each with file, line and path. Nothing is started, nothing is applied.
+With --cluster, references may lead to what is in the cluster; what the files would break there is told, too, and so are
+Secrets that nobody has. Without files it checks what is in the cluster.
+"""
 _FILES: Final = "a file, a directory (its *.yaml) or - (standard input); give it as often as you like"
 _ENDS: Final = argparse.RawDescriptionHelpFormatter
 
@@ -44,15 +66,18 @@ _ENDS: Final = argparse.RawDescriptionHelpFormatter
 def parser() -> argparse.ArgumentParser:
     """Build the parser; the completion scripts are made of it too."""
     top = argparse.ArgumentParser(
-        prog="ruttactl", epilog=_EXAMPLES, formatter_class=_ENDS, allow_abbrev=False,
+        prog=_called(), epilog=_EXAMPLES, formatter_class=_ENDS, allow_abbrev=False,
         description="Run, check and draw topologies of shippers, proxies and routers.",
     )  # fmt: skip
     top.add_argument("--version", action="version", version=f"ruttactl {VERSION}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     up = _command(commands, "up", "run a topology on this machine", _UP, ("text", "json"))
     up.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="where listeners listen (default 127.0.0.1)")
-    _command(commands, "check", "say everything that is wrong", "Reads, wires and says everything that is wrong, each"
-             " with file, line and path. Nothing is started.")  # fmt: skip
+    check = _command(commands, "check", "say everything that is wrong", _CHECK, needs_files=False)
+    check.add_argument("--cluster", action="store_true", help="check against what is in the cluster, too")
+    check.set_defaults(namespace=None)
+    _of_cluster(check)
+    _status_command(commands)
     _command(commands, "render", "print what resources become in a cluster", _RENDER, ("yaml", "json", "manifests"))
     _command(commands, "graph", "draw who sends to whom",
              "Draws the topology, and what cannot be wired and why.", ("tree", "dot", "mermaid", "json"))  # fmt: skip
@@ -63,15 +88,37 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _called() -> str:
+    return "kubectl rutta" if Path(sys.argv[0]).name == "kubectl-rutta" else "ruttactl"
+
+
+def _status_command(commands: Any) -> None:
+    command: argparse.ArgumentParser = commands.add_parser(
+        "status", help="say how the topology of a cluster is", description=_STATUS, formatter_class=_ENDS,
+        allow_abbrev=False,
+    )  # fmt: skip
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("-n", "--namespace", help="only this namespace (default: the context's)")
+    where.add_argument("-A", "--all-namespaces", action="store_true", help="every namespace")
+    command.add_argument("--output", "-o", choices=("tree", "json", "yaml"), default="tree", help="default tree")
+    command.add_argument("--watch", "-w", action="store_true", help="say it again whenever it changes, until Ctrl-C")
+    _of_cluster(command)
+
+
+def _of_cluster(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--context", help="the context of the kubeconfig (default: its current one)")
+    command.add_argument("--kubeconfig", metavar="FILE", help="default $KUBECONFIG, then ~/.kube/config")
+
+
 def _command(
-    commands: Any, name: str, purpose: str, description: str, outputs: Sequence[str] = ()
+    commands: Any, name: str, purpose: str, description: str, outputs: Sequence[str] = (), *, needs_files: bool = True
 ) -> argparse.ArgumentParser:
     """Add a command that reads files."""
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=purpose, description=description, formatter_class=_ENDS, allow_abbrev=False
     )
     files = command.add_argument(
-        "-f", "--filename", action="extend", nargs="+", required=True, metavar="FILE", dest="files", help=_FILES
+        "-f", "--filename", action="extend", nargs="+", required=needs_files, metavar="FILE", dest="files", help=_FILES
     )
     files.complete = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # type: ignore[attr-defined]
     command.add_argument(
@@ -112,9 +159,21 @@ def _up(options: Mapping[str, Any]) -> int:
 
 
 def _check(options: Mapping[str, Any]) -> int:
+    if options["cluster"]:
+        from rutta_operator.ctl import against
+
+        return against.check(options)
     from rutta_operator.ctl.inputs import check
 
-    return check(options)
+    if not options["files"]:
+        raise Refused([Finding(_called(), 0, (), "check needs files (-f FILE), a cluster (--cluster), or both")])
+    return check({**options, "namespace": options["namespace"] or "default"})
+
+
+def _status(options: Mapping[str, Any]) -> int:
+    from rutta_operator.ctl.standing import status
+
+    return status(options)
 
 
 def _render(options: Mapping[str, Any]) -> int:
@@ -152,6 +211,7 @@ def _version(_: Mapping[str, Any]) -> int:
 _COMMANDS: Final[Mapping[str, Callable[[Mapping[str, Any]], int]]] = {
     "up": _up,
     "check": _check,
+    "status": _status,
     "render": _render,
     "graph": _graph,
     "completion": _completion,

@@ -1,11 +1,18 @@
-"""Resources, live workloads and ``Seen``s to make statuses of."""
+"""Resources, live workloads and ``Seen``s to make statuses of; and a tiny API server for ``ruttactl``."""
 
+import json
+import threading
 import time
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 
+from rutta_operator.ctl import opinion
+from rutta_operator.ctl.__main__ import main
 from rutta_operator.graph import Fault, Graph, Key, resolve
 from rutta_operator.plan import Cluster, Settings, plan
 from rutta_operator.rules import examine
@@ -104,6 +111,7 @@ class Made:
     deployment, daemon_set = staticmethod(deployment), staticmethod(daemon_set)
     main, node = MAIN, NODE
     at = staticmethod(at)
+    ROUTER, SHIPPER = ROUTER, SHIPPER
 
 
 @pytest.fixture
@@ -114,3 +122,120 @@ def made() -> type[Made]:
 @pytest.fixture(scope="session")
 def made_once() -> type[Made]:
     return Made
+
+
+GROUP = "/apis/rutta.logary.tech/v1alpha1"
+PLURALS = {"ruttarouters": "RuttaRouter", "ruttashippers": "RuttaShipper", "ruttaproxies": "RuttaProxy"}
+
+
+class FakeApi:
+    """Serves what ``resources``, ``namespaces`` and ``secrets`` hold; ``refused`` maps a part of a path to a status."""
+
+    def __init__(self):
+        self.resources, self.namespaces, self.secrets = [], {}, {}
+        self.refused, self.asked, self.page = {}, [], 500
+
+    def answer(self, path, query):
+        self.asked.append(path)
+        for part, status in self.refused.items():
+            if part in path:
+                return status, {"kind": "Status", "message": f"no {part}", "code": status}
+        if path == "/api/v1/namespaces":
+            return 200, {
+                "items": [{"metadata": {"name": n, "labels": labels}} for n, labels in self.namespaces.items()]
+            }
+        steps = path.strip("/").split("/")
+        if steps[:2] == ["api", "v1"] and steps[4:5] == ["secrets"]:
+            found = self.secrets.get((steps[3], steps[5]))
+            return (
+                (404, {"kind": "Status"}) if found is None else (200, {"metadata": {"name": steps[5]}, "data": found})
+            )
+        if path.startswith(GROUP) and steps[-1] in PLURALS:
+            space = steps[4] if steps[3] == "namespaces" else None
+            return 200, self._list(PLURALS[steps[-1]], space, query)
+        return 404, {"kind": "Status"}
+
+    def _list(self, kind, space, query):
+        found = [
+            {
+                key: value for key, value in one.items() if key not in ("kind", "apiVersion")
+            }  # as real lists of some servers
+            for one in self.resources
+            if one["kind"] == kind and space in (None, one["metadata"]["namespace"])
+        ]
+        start = int(query.get("continue", ["0"])[0] or 0)
+        more = {"continue": str(start + self.page)} if len(found) > start + self.page else {}
+        return {"metadata": more, "items": found[start : start + self.page]}
+
+
+def _serve(api: FakeApi) -> ThreadingHTTPServer:
+    """Start a server for an API; return it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            parts = urlsplit(self.path)
+            status, body = api.answer(parts.path, parse_qs(parts.query))
+            text = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    return server
+
+
+class Ctl:
+    """``ruttactl`` with a kubeconfig of the fake API; ``api`` may be told otherwise."""
+
+    def __init__(self, api: FakeApi, folder: Any, capsys: Any, judged: list[Any]) -> None:
+        self.api, self.folder, self.judged, self._capsys = api, folder, judged, capsys
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        code = main(words)
+        said = self._capsys.readouterr()
+        return code, said.out, said.err
+
+    def has(self, *statuses: tuple[Key, Mapping[str, Any], Mapping[str, Any] | None]) -> None:
+        """Put resources into the cluster: key, spec, status."""
+        for key, spec, status in statuses:
+            metadata = {"name": key.name, "namespace": key.namespace, "generation": 2, "uid": str(key)}
+            found = {"kind": key.kind, "metadata": metadata, "spec": spec}
+            self.api.resources.append(found | ({"status": status} if status is not None else {}))
+
+    def file(self, name: str, *documents: tuple[Key, Mapping[str, Any]]) -> str:
+        """Write resources to a file."""
+        version = "rutta.logary.tech/v1alpha1"
+        text = yaml.safe_dump_all(
+            [{"apiVersion": version, "kind": key.kind, "metadata": {"name": key.name, "namespace": key.namespace},
+              "spec": dict(spec)} for key, spec in documents], sort_keys=False,
+        )  # fmt: skip
+        (self.folder / name).write_text(text)
+        return name
+
+
+@pytest.fixture
+def ctl(tmp_path, monkeypatch, capsys):
+    api = FakeApi()
+    server = _serve(api)
+    where = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "here", "users": [{"name": "me", "user": {}}],
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}},
+                     {"name": "gone", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "me", "namespace": "logs"}},
+                     {"name": "else", "context": {"cluster": "c", "user": "me"}},
+                     {"name": "gone", "context": {"cluster": "gone", "user": "me"}}],
+    }  # fmt: skip
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(where))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.chdir(tmp_path)
+    asked: list[Any] = []  # the data plane takes a second; that it is asked is enough here
+    monkeypatch.setattr(opinion, "_ask", lambda plans: asked.extend(plans) or [])
+    yield Ctl(api, tmp_path, capsys, asked)
+    server.shutdown()
+    server.server_close()
