@@ -13,7 +13,8 @@ from rutta_operator import components
 from rutta_operator.components import Section, protocol
 from rutta_operator.models import HEALTH_PORT, NAME, NAME_LENGTH, RESERVED_NAMES, SHAPES, Kind
 
-Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"]
+# FieldValueDuplicate is none of them: with it the API server leaves the message out
+Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired"]
 
 ALL: Final[Sequence[Kind]] = ("RuttaRouter", "RuttaShipper", "RuttaProxy")
 _ROUTER: Final[Sequence[Kind]] = ("RuttaRouter",)
@@ -99,13 +100,13 @@ def _links() -> Iterator[Rule]:
     )  # fmt: skip
     yield Rule(
         "link-port", _RECEIVERS, (*_SPEC, "link"), f"self.port != {HEALTH_PORT}",
-        f"{HEALTH_PORT} is the port of the health page already", "FieldValueDuplicate", ".port",
+        f"{HEALTH_PORT} is the port of the health page already", field=".port",
     )  # fmt: skip
     yield Rule(
         "to-twice", _SENDERS, (*_SPEC, "to"),
         "self.all(a, self.exists_one(b, a.kind == b.kind && a.name == b.name && "
         "(has(a.__namespace__) ? a.__namespace__ : '') == (has(b.__namespace__) ? b.__namespace__ : '')))",
-        "two are the same; every event would arrive twice", "FieldValueDuplicate",
+        "two are the same; every event would arrive twice",
     )  # fmt: skip
     yield Rule(
         "routes", _ROUTER, _SPEC,
@@ -149,21 +150,23 @@ def _ports(kind: Kind, section: Section) -> Iterator[Rule]:
     """A port of the pod, of the Service or of a node belongs to one listener; TCP and UDP are apart."""
     names = _binding(section)
     with_port, port = f"self.{section}.filter(l, {_has(names, 'l')})", _choice(names)
-    taken = f"{HEALTH_PORT}, self.link.port" if kind == "RuttaRouter" else f"{HEALTH_PORT}"
+    taken = f"[{HEALTH_PORT}]"
+    if kind == "RuttaRouter":  # a link at the health page's port has a rule of its own
+        taken += f" + (self.link.port == {HEALTH_PORT} ? [] : [self.link.port])"
     beside = "the link's, or the health page's" if kind == "RuttaRouter" else "the health page's"
     yield Rule(
-        f"{section}-port", (kind,), _SPEC, _distinct(f"{_if_any(section, f'{with_port}.map(l, {port})')} + [{taken}]"),
-        f"one has the port of another, or {beside} (9114)", "FieldValueDuplicate", f".{section}",
+        f"{section}-port", (kind,), _SPEC, _distinct(f"{_if_any(section, f'{with_port}.map(l, {port})')} + {taken}"),
+        f"one has the port of another, or {beside} ({HEALTH_PORT})", field=f".{section}",
     )  # fmt: skip
     mine = f"{with_port}.map(l, has(l.servicePort) ? l.servicePort + {_APART} : {port})"
     yield Rule(
         f"{section}-service-port", (kind,), _SPEC, _distinct(_if_any(section, mine)),
-        "two have one port in the Service; give one of them another servicePort", "FieldValueDuplicate", f".{section}",
+        "two have one port in the Service; give one of them another servicePort", field=f".{section}",
     )  # fmt: skip
     mine = f"self.{section}.filter(l, has(l.hostPort)).map(l, l.hostPort + {_APART})"
     yield Rule(
         f"{section}-host-port", (kind,), _SPEC, _distinct(_if_any(section, mine)),
-        "two have one hostPort", "FieldValueDuplicate", f".{section}",
+        "two have one hostPort", field=f".{section}",
     )  # fmt: skip
     yield Rule(
         f"{section}-host-port-workload", (kind,), _SPEC,
