@@ -13,6 +13,11 @@ def build(image: str) -> None:
     run("docker", "build", "-q", "-f", _FILES[image], "-t", image, ".", timeout=900)
 
 
+def image_id(image: str) -> str:
+    """Return the digest of an image, which changes whenever its content does."""
+    return run("docker", "image", "inspect", "-f", "{{.Id}}", image).strip()
+
+
 def build_and_load(cluster: Cluster) -> None:
     """Build both and bring them to the cluster's nodes."""
     for image in _FILES:

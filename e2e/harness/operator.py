@@ -3,7 +3,7 @@
 from typing import Any
 
 from harness.clusters import Cluster
-from harness.images import DATA_PLANE, OPERATOR
+from harness.images import DATA_PLANE, OPERATOR, image_id
 from harness.kubectl import Kubectl
 from harness.shell import ROOT, run, until
 
@@ -34,6 +34,8 @@ class Operator:
         for prefix, one in (("image", image), ("dataplane.image", DATA_PLANE)):
             repository, tag = image_values(one)
             values += ["--set", f"{prefix}.repository={repository}", "--set", f"{prefix}.tag={tag}"]
+        # the tag is always the same: pods of a cluster that is used again are made anew when the image is another
+        values += ["--set-string", f"podAnnotations.image={image_id(image)}"]
         helm = ["helm", "--kubeconfig", self.cluster.kubeconfig, "-n", NAMESPACE]
         run(*helm, "upgrade", "--install", RELEASE, chart, "--create-namespace", "--wait", "--timeout", "180s",
             *values, *words, timeout=240)  # fmt: skip
