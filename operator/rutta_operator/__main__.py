@@ -19,18 +19,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(exc, file=sys.stderr)
         return exc.exit_code
     log.set_up(chosen.log_level, chosen.log_format)
+    return asyncio.run(_run(chosen))
+
+
+async def _run(chosen: options.Options) -> int:
     try:
-        info = access.login()
+        return await Program(chosen, access.login).run()
     except kopf.LoginError as exc:
         log.error("login", f"The API server cannot be reached: {exc}.")
         return USER_ERROR
-    return asyncio.run(_run(chosen, info))
-
-
-async def _run(chosen: options.Options, info: kopf.ConnectionInfo) -> int:
-    program = Program(chosen, info)
-    try:
-        return await program.run()
     except OSError as exc:
         log.error("bind", f"--bind: {':'.join(map(str, chosen.bind))} cannot be bound: {exc.strerror or exc}.")
         return USER_ERROR

@@ -4,13 +4,11 @@ Only ``on.event``: other handlers write annotations and finalizers, and are told
 kopf would do beside that (a copy of each object to find differences, Events, peering, scans) is switched off.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import kopf
 
-from rutta_operator import access
 from rutta_operator.edges import Edges
 from rutta_operator.graph import Key
 from rutta_operator.kinds import NAMESPACE, RESOURCES, SELECTOR, Api
@@ -57,29 +55,54 @@ class Feed:
             self._work.add(owner)
 
 
-async def watch(feed: Feed, apis: Iterable[Api], namespaces: tuple[str, ...], ready: asyncio.Event) -> None:
-    """Watch until cancelled; sets ``ready`` when kopf has begun. Raises what no watch survives."""
-    watched = list(apis)
-    await kopf.operator(
-        registry=_registry(feed, watched),
-        settings=_settings(watched),
-        clusterwide=not namespaces,
-        namespaces=namespaces,
+class Watching(NamedTuple):
+    """What is watched, and how."""
+
+    login: Callable[[], kopf.ConnectionInfo]
+    """asked again when the API server does not take a token any more"""
+    apis: tuple[Api, ...]
+    namespaces: tuple[str, ...]
+    """empty: the whole cluster"""
+
+
+async def watch(feed: Feed, watching: Watching, begun: Callable[[], None]) -> None:
+    """Watch until cancelled; ``begun`` is called once kopf has put its handlers of signals in place.
+
+    Raises whatever a watch does not survive: an API server that is away for long, a right that was taken away.
+    """
+    tasks = await kopf.spawn_tasks(
+        registry=_registry(feed, watching),
+        settings=_settings(watching.apis),
+        clusterwide=not watching.namespaces,
+        namespaces=watching.namespaces,
         standalone=True,
-        ready_flag=ready,
     )
+    begun()
+    await kopf.run_tasks(tasks, ignored=_Everything())
 
 
-def _registry(feed: Feed, apis: Iterable[Api]) -> kopf.OperatorRegistry:
+class _Everything:
+    """The tasks that kopf is not to cancel when it ends: all that are not its own."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _registry(feed: Feed, watching: Watching) -> kopf.OperatorRegistry:
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return watching.login()
+
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry)(_login)
-    for api in apis:
+    kopf.on.login(registry=registry)(login)
+    for api in watching.apis:
         kopf.on.event(api.group, api.version, api.plural, registry=registry, id=api.plural)(_handler(feed, api.kind))
     return registry
-
-
-async def _login(**_: Any) -> kopf.ConnectionInfo:
-    return access.login()
 
 
 def _handler(feed: Feed, kind: str) -> Callable[..., Any]:

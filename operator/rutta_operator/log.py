@@ -86,10 +86,18 @@ def _logfmt(value: object) -> str:
     return text
 
 
+def _retries_are_warnings(record: logging.LogRecord) -> bool:
+    """Lower what kopf calls an error and tries again."""
+    if record.levelno == logging.ERROR and record.name.startswith("kopf") and "will retry" in record.getMessage():
+        record.levelno = logging.WARNING
+    return True
+
+
 def set_up(level: str, form: str) -> None:
     """Send all logging of the process to stderr; what the libraries say only from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(form))
+    handler.addFilter(_retries_are_warnings)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import random
 import signal
+import time
+from collections.abc import Callable
 from typing import Final
 
 import kopf
@@ -11,7 +14,7 @@ from rutta_operator import handlers, log, preflight
 from rutta_operator.cluster import Cluster
 from rutta_operator.edges import Edges
 from rutta_operator.events import Events
-from rutta_operator.handlers import Feed
+from rutta_operator.handlers import Feed, Watching
 from rutta_operator.kinds import CHILDREN, NAMESPACE, RESOURCES, Api
 from rutta_operator.lease import Lease, Lost
 from rutta_operator.metrics import Metrics
@@ -26,16 +29,19 @@ from rutta_operator.sweep import Sweep
 from rutta_operator.work import Work
 
 _RECHECK: Final = 600.0  # seconds between two looks for optional kinds
+_FIRST_PAUSE: Final = 0.5  # seconds until the watches begin again
+_LONGEST_PAUSE: Final = 30.0
 _PATIENCE: Final = 5.0  # seconds that kopf may take to end its watches
 
 
 class Program:
     """Everything that one process has; ``run`` it once."""
 
-    def __init__(self, options: Options, info: kopf.ConnectionInfo) -> None:
-        self._options = options
+    def __init__(self, options: Options, login: Callable[[], kopf.ConnectionInfo]) -> None:
+        """``login`` says how the API server is reached, as often as it is asked. Raises what ``login`` raises."""
+        self._options, self._login = options, login
         self._metrics = Metrics()
-        self._cluster = Cluster(info, self._metrics.count_request)
+        self._cluster = Cluster(login(), self._metrics.count_request)
         self._store, self._work = Store(), Work()
         self._edges = Edges(self._store, self._work.extend, whole_cluster=not options.namespaces)
         self._feed = Feed(self._store, self._edges, self._work)
@@ -46,25 +52,34 @@ class Program:
         )  # fmt: skip
         self._lease = Lease(self._cluster, options.lease_namespace, options.lease_name, options.identity)
         self._pages = Pages(self._metrics.registry, unhealthy=self._unhealthy, unready=self._unready)
+        self._stop = asyncio.Event()
         self._sweep: Sweep | None = None
         self._optional: dict[str, Api] = {}
         self._in_step = False
 
     async def run(self) -> int:
         """Run until a signal or an end that nobody wanted; return the exit code."""
-        stop = asyncio.Event()
-        _on_signals(stop)
+        self._on_signals()
         await self._pages.open(*self._options.bind)
         try:
-            stopping = asyncio.create_task(stop.wait(), name="signals")
-            working = asyncio.create_task(self._run(stop), name="operator")
+            stopping = asyncio.create_task(self._stop.wait(), name="signals")
+            working = asyncio.create_task(self._run(), name="operator")
             await asyncio.wait((stopping, working), return_when=asyncio.FIRST_COMPLETED)
             return await _ended(stopping, working)
         finally:
             await self._cluster.close()
             await self._pages.close()
 
-    async def _run(self, stop: asyncio.Event) -> int:
+    def stop(self) -> None:
+        """Let ``run`` come to its end: the Lease is released, nothing else waits."""
+        self._stop.set()
+
+    def _on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(one, self.stop)
+
+    async def _run(self) -> int:
         """Prepare, watch and lead; returns only if it cannot."""
         await preflight.kinds(self._cluster)
         self._optional = await preflight.optional(self._cluster)
@@ -78,9 +93,8 @@ class Program:
         apis += [] if self._options.namespaces else [NAMESPACE]
         self._sweep = self._new_sweep(apis)
         self._metrics.show(self._store, lambda: len(self._work), self._sweep.age)
-        begun = asyncio.Event()
-        watching = asyncio.create_task(handlers.watch(self._feed, apis, self._options.namespaces, begun), name="kopf")
-        leading = asyncio.create_task(self._follow(self._sweep, begun, stop), name="leading")
+        watching = asyncio.create_task(self._watch(self._sweep, tuple(apis)), name="watches")
+        leading = asyncio.create_task(self._follow(self._sweep), name="leading")
         return await _first_end(watching, leading)
 
     def _new_sweep(self, apis: list[Api]) -> Sweep:
@@ -89,10 +103,21 @@ class Program:
             every=self._options.sweep,
         )  # fmt: skip
 
-    async def _follow(self, sweep: Sweep, begun: asyncio.Event, stop: asyncio.Event) -> None:
+    async def _watch(self, sweep: Sweep, apis: tuple[Api, ...]) -> None:
+        """Watch, again and again: some answers of the API server end kopf, and none should end us. Never returns."""
+        pause, watching = _FIRST_PAUSE, Watching(self._login, apis, self._options.namespaces)
+        while True:
+            began = time.monotonic()
+            try:
+                await handlers.watch(self._feed, watching, self._on_signals)
+            except Exception as exc:  # noqa: BLE001 - kopf passes on whatever ended it; we begin again
+                log.warn("watches_ended", f"The watches ended and begin again: {_leaf(exc)}")
+            pause = _FIRST_PAUSE if time.monotonic() - began > _LONGEST_PAUSE else min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+            sweep.soon()  # what was deleted meanwhile, no watch will tell
+
+    async def _follow(self, sweep: Sweep) -> None:
         """Know everything, then wait for the Lease and work. Never returns. Raises Lost."""
-        await begun.wait()
-        _on_signals(stop)  # kopf has put its own in place
         await sweep.first()
         self._in_step = True
         log.info("in_step", "All that there is is known.", resources=len(self._store.resources))
@@ -145,12 +170,6 @@ class Program:
 
     def _unready(self) -> str:
         return "" if self._in_step else "the cluster is not known yet"
-
-
-def _on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, stop.set)
 
 
 async def _ended(stopping: asyncio.Task[bool], working: asyncio.Task[int]) -> int:

@@ -47,6 +47,7 @@ class Sweep:
         self._spaces: tuple[str | None, ...] = namespaces or (None,)
         self.unwatched: tuple[Api, ...] = ()
         """kinds that came after the watches began: sweeps are all that tells of them"""
+        self._wanted = asyncio.Event()
         self._behind = 0
         self._in_step = time.monotonic()
 
@@ -73,7 +74,7 @@ class Sweep:
     async def run(self, done: Callable[[], None]) -> None:
         """Sweep every few minutes until cancelled; ``done`` is called after each."""
         while True:
-            await asyncio.sleep((_SOON if self._behind else self._every) * random.uniform(0.9, 1.1))  # noqa: S311
+            await self._rest()
             try:
                 healed = await self._sweep()
             except ApiError as exc:
@@ -81,6 +82,18 @@ class Sweep:
                 continue
             self._behind = self._behind + 1 if healed else 0
             done()
+
+    async def _rest(self) -> None:
+        """Wait for the next sweep."""
+        seconds = min(_SOON, self._every) if self._behind else self._every
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds * random.uniform(0.9, 1.1)):  # noqa: S311
+                await self._wanted.wait()
+        self._wanted.clear()
+
+    def soon(self) -> None:
+        """Make the next sweep now: something may have been missed."""
+        self._wanted.set()
 
     async def _sweep(self) -> int:
         """Compare; return how many objects the watches should have brought and did not."""

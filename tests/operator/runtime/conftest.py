@@ -1,0 +1,100 @@
+"""The operator as a whole, in this process, against a fake API server in a thread."""
+
+import asyncio
+import contextlib
+import importlib.util
+import sys
+from pathlib import Path
+
+import kopf
+import pytest
+
+from rutta_operator import lease, log, program
+from rutta_operator.options import Options
+
+HERE = Path(__file__).parent
+
+
+def load(name):
+    """Load a module that lies beside this one: folders of tests are no packages."""
+    full = f"runtime_{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, HERE / f"{name}.py")
+        sys.modules[full] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[full])
+    return sys.modules[full]
+
+
+@pytest.fixture(scope="session")
+def fake():
+    """The module with the fake API server and what goes with it."""
+    return load("fake_api")
+
+
+@pytest.fixture
+def api(fake):
+    """A fake API server without objects."""
+    found = fake.FakeApi(load("fake_objects").Objects())
+    found.start()
+    yield found
+    found.stop()
+
+
+class Running:
+    """An operator that runs."""
+
+    def __init__(self, api, options):
+        self.api, self.options = api, options
+        self.program = program.Program(options, lambda: kopf.ConnectionInfo(server=api.url))
+        self.task = asyncio.create_task(self.program.run())
+
+    @property
+    def idle(self):
+        """Tell whether it leads and has nothing to do."""
+        return self.leads and not len(self.program._work)
+
+    @property
+    def leads(self):
+        return self.program._metrics.leader._value.get() == 1
+
+    async def stop(self):
+        """Stop it as kubelet does."""
+        self.program.stop()
+        return await asyncio.wait_for(self.task, 10)
+
+    async def kill(self):
+        """Stop it as a machine that dies does: nothing is released."""
+        self.program._lease.release = _nothing
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+
+async def _nothing():
+    return
+
+
+@pytest.fixture
+async def start(api, fake, monkeypatch):
+    """Starts operators, and stops what still runs at the end of a test."""
+    log.set_up("debug", "logfmt")
+    monkeypatch.setattr(lease, "_RETRY", 0.1)
+    running = []
+
+    async def begin(*, ready=True, **changes):
+        options = Options(
+            namespaces=(), dataplane_image="logary/rutta:test", image_pull_secrets=(), bind=("127.0.0.1", 0),
+            lease_namespace="default", lease_name="rutta-operator", identity=f"operator-{len(running)}", workers=4,
+            sweep=60.0, poll=3600.0, log_level="debug", log_format="logfmt",
+        )._replace(**changes)  # fmt: skip
+        one = Running(api, options)
+        running.append(one)
+        if ready:
+            await fake.eventually(lambda: one.idle or one.task.done())
+            assert not one.task.done(), one.task.result()
+        return one
+
+    yield begin
+    for one in running:
+        if not one.task.done():
+            await one.stop()
