@@ -51,11 +51,13 @@ docs: $(ENV) ## regenerate the settings tables of the docs
 charts: $(ENV) ## regenerate what the charts have from crds/ and values, the rendered examples and k8s/install.yaml (needs helm)
 	$(BIN)/python charts/generate.py
 
-LABELS = --build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)".*/\1/p' pyproject.toml) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null)
+VERSION = $(shell sed -n 's/^version = "\(.*\)".*/\1/p' pyproject.toml)
+BUILD = docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) \
+  $(if $(PYTHON_IMAGE),--build-arg PYTHON=$(PYTHON_IMAGE))
 
-images: ## build both images (PYTHON_IMAGE: another base than python:3.11-slim)
-	docker build $(LABELS) $(if $(PYTHON_IMAGE),--build-arg PYTHON=$(PYTHON_IMAGE)) -f Dockerfile.dataplane -t logary/rutta:latest .
-	docker build $(LABELS) $(if $(PYTHON_IMAGE),--build-arg PYTHON=$(PYTHON_IMAGE)) -f Dockerfile.operator -t logary/rutta-operator:latest .
+images: ## build both images, as latest and by version (PYTHON_IMAGE=another base than python:3.11-slim)
+	$(BUILD) -f Dockerfile.dataplane -t logary/rutta:latest -t logary/rutta:$(VERSION) .
+	$(BUILD) -f Dockerfile.operator -t logary/rutta-operator:latest -t logary/rutta-operator:$(VERSION) .
 
 # In a cluster kopf logs in by the service account. Its other way, the client library that understands any kubeconfig, is
 # 126 MB in the image and 19 MiB of memory as soon as it can be imported.

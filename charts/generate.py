@@ -1,5 +1,7 @@
 """Write what the charts have from elsewhere: CRDs, tables of values, schemas, rendered examples, k8s/install.yaml.
 
+The table of the operator's rights in docs/installation.md is written, too.
+
     python charts/generate.py            write them (needs helm)
     python charts/generate.py --check    say which are not as their sources are; exit code 1 if any
 
@@ -18,11 +20,14 @@ from typing import Any, Final
 
 import yaml
 
+from rutta_operator.permissions import PERMISSIONS
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 CHARTS: Final = ("rutta", "rutta-topology")
 KUBERNETES: Final = "1.34.0"  # what rendering pretends to talk to; templates do not depend on it
 NAMESPACE: Final = "rutta-system"
 _TABLE: Final = re.compile(r"(<!-- values -->\n).*?(<!-- end of values -->)", re.DOTALL)
+_RIGHTS: Final = re.compile(r"(<!-- permissions -->\n).*?(<!-- end of permissions -->)", re.DOTALL)
 _HELMS: Final = re.compile(
     r"^\s*(helm\.sh/(chart|resource-policy): .*|app\.kubernetes\.io/managed-by: Helm|# Source: .*)\n",
     re.MULTILINE,
@@ -53,6 +58,8 @@ def files(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
         values = (folder / "values.yaml").read_text(encoding="utf-8")
         yield readme, with_table(readme.read_text(encoding="utf-8"), values)
     yield schema_of_topologies(root)
+    page = root / "docs/installation.md"
+    yield page, with_rights(page.read_text(encoding="utf-8"))
 
 
 def rendered(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
@@ -91,6 +98,16 @@ def with_table(page: str, values: str) -> str:
     rows = [f"| `{key}` | {default} | {text} |" for key, default, text in described(values)]
     table = "\n".join(["| value | default | what it is |", "|---|---|---|", *rows])
     return _TABLE.sub(lambda found: f"{found[1]}{table}\n{found[2]}", page)
+
+
+def with_rights(page: str) -> str:
+    """Return a page with the table of what the operator may do."""
+    rows = []
+    for scope, group, resources, verbs in PERMISSIONS:
+        names = ", ".join(f"`{name}`" for name in resources)
+        rows.append(f"| {scope} | {group or 'core'} | {names} | {' '.join(verbs)} |")
+    table = "\n".join(["| where | group | resources | verbs |", "|---|---|---|---|", *rows])
+    return _RIGHTS.sub(lambda found: f"{found[1]}{table}\n{found[2]}", page)
 
 
 def described(values: str) -> Iterator[tuple[str, str, str]]:
