@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
+
 from harness.api import Api, Object, path_of
 from harness.kubectl import Kubectl
 from harness.shell import ROOT, Failed, run, until
-
 from rutta_operator import cel
 from rutta_operator.crds import documents
 
@@ -109,12 +109,14 @@ def test_every_example_is_accepted_or_refused_with_its_rules_message(
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_example_of_the_project_is_accepted_and_comes_back_as_it_was(here: Kubectl, path: Path) -> None:
     wanted = [one for one in yaml.safe_load_all(path.read_text("utf-8")) if one and one["kind"] in KINDS]
-    for one in wanted:
-        one["metadata"]["namespace"] = here.namespace
-        text = yaml.safe_dump(one)
-        for words in ((), ("--server-side", "--field-manager=e2e")):
-            found = json.loads(here("apply", "--dry-run=server", "-o", "json", *words, "-f", "-", text=text))
-            assert missing(one["spec"], found["spec"]) == []
+    for number, one in enumerate(wanted):
+        one["metadata"] |= {"namespace": here.namespace, "name": f"{one['metadata']['name']}-{number}"}
+    text = yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": wanted})
+    for words in ((), ("--server-side", "--field-manager=e2e")):
+        said = json.loads(here("apply", "--dry-run=server", "-o", "json", *words, "-f", "-", text=text))
+        found = {one["metadata"]["name"]: one["spec"] for one in said.get("items", [said])}
+        for one in wanted:
+            assert missing(one["spec"], found[one["metadata"]["name"]]) == []
 
 
 def missing(wanted: Any, found: Any, path: str = "spec") -> list[str]:
@@ -179,7 +181,7 @@ def test_scale_needs_no_replicas_in_the_spec_and_keeps_to_the_rules(here: Kubect
     here.delete("rtr", "without")
     for name, over in (("nodes", {"workload": "DaemonSet"}), ("scaled", {"autoscaling": {"maxReplicas": 3}})):
         here("create", "-f", "-", text=json.dumps(resource("RuttaRouter", over, name)))
-        with pytest.raises(Failed, match="remove it, or use|remove one of the two"):
+        with pytest.raises(Failed, match=r"remove it, or use|remove one of the two"):
             here("scale", "rtr", name, "--replicas=5")
         here.delete("rtr", name)
 
@@ -222,7 +224,7 @@ def test_a_status_with_all_its_fields_is_taken_whole_and_others_are_not(here: Ku
     lines = here("get", "rtr", "told", "-o", "wide").splitlines()
     assert re.split(r"\s{2,}", lines[0].strip())[:6] == ["NAME", "READY", "REASON", "PODS", "SENDERS", "TARGETS"]
     assert lines[1].split()[:5] == ["told", "True", "OK", "2", "1"]
-    with pytest.raises(Failed, match="status.conditions"):
+    with pytest.raises(Failed, match=r"status\.conditions"):
         here.patch("rtr", "told", {"status": {"conditions": [{"type": "Ready"}]}}, "merge", "--subresource=status")
     here.delete("rtr", "told")
 

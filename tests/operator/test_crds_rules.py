@@ -1,4 +1,4 @@
-"""Every rule of the CRDs has an example that is accepted and one that is refused, and ``ruttactl`` judges them alike."""
+"""Every rule of the CRDs has an example that is accepted and one that is refused; ``ruttactl`` judges them alike."""
 
 from pathlib import Path
 
