@@ -6,7 +6,7 @@ ENV    := $(VENV)/.done
 FILE   ?= examples/quickstart.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fuzz e2e bench crds docs charts images lock clean
+.PHONY: help up test check fuzz e2e bench crds docs charts k8s images lock clean
 
 help: ## print this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ docs: $(ENV) ## regenerate the settings tables of the docs
 
 charts: $(ENV) ## regenerate what the charts have from crds/ and values, the rendered examples and k8s/install.yaml (needs helm)
 	$(BIN)/python charts/generate.py
+
+k8s: $(ENV) ## regenerate the overlays' manifests and the kustomize component from their sources
+	$(BIN)/python k8s/generate.py
 
 VERSION = $(shell sed -n 's/^version = "\(.*\)".*/\1/p' pyproject.toml)
 BUILD = docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) \
