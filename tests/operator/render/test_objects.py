@@ -325,6 +325,12 @@ def test_alerts_follow_what_a_resource_has(plan_of, router, shipper):
     assert "RuttaLinkWithoutPeers" in names(plan_of(shipper()))
 
 
+def test_the_page_of_workloads_has_every_alert_and_no_other(plan_of, router, shipper):
+    page = METRICS.with_name("workloads.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(Rutta\w+)` \| (\w+) \|", page, re.MULTILINE))
+    assert listed == {(one.name, one.severity) for text in (router(), shipper()) for one in alerts(plan_of(text))}
+
+
 def test_there_is_no_monitoring_where_prometheus_operator_is_not(render, router):
     assert not [key for key in render(router()) if key.startswith(("PodMonitor", "PrometheusRule"))]
 
