@@ -18,10 +18,13 @@ class Made(NamedTuple):
 class Shaper(Protocol):
     """Makes blocks of what is read, in order."""
 
-    streams: int
-    """How many independent streams a file holds."""
-    takes_lines: bool
-    """Whether it wants whole lines; else it keeps the rest of what it was given."""
+    @property
+    def streams(self) -> int:
+        """How many independent streams a file holds."""
+
+    @property
+    def takes_lines(self) -> bool:
+        """Whether it wants whole lines; else it keeps the rest of what it was given."""
 
     @property
     def broken(self) -> str:
