@@ -5,6 +5,7 @@
 
 A table stands between two comments, the first of which names the struct: ``<!-- settings targets file -->`` for a
 component, ``<!-- settings rutta.target_settings TargetSettings -->`` for any other; ``<!-- end of settings -->``.
+``reference`` has those of the three kinds.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
+import reference
 from msgspec import Meta, Struct
 
 from rutta import components
@@ -32,6 +34,7 @@ _WORDS: Final = {
 
 def render(page: str) -> str:
     """Return the page with its tables as the types are now."""
+    page = reference.FIELDS.sub(lambda found: f"{found[1]}\n{reference.table(found[2])}\n{found[3]}", page)
     return _TABLE.sub(lambda found: f"{found[1]}\n{table(struct_of(found[2], found[3]))}\n{found[4]}", page)
 
 

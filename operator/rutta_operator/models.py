@@ -174,7 +174,7 @@ class Drain(Model):
     """How a process stops."""
 
     delay: Duration | None = None
-    """how long listeners stay open after readiness is off, for load balancers to notice"""
+    """how long listeners stay open after readiness is off, for load balancers to notice; in a cluster 5s"""
     timeout: Duration | None = None
     """how long it may take to deliver what is held; 30s"""
 
