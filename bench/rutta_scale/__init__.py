@@ -1,0 +1,1 @@
+"""What the operator costs with a thousand resources, on a real API server."""
