@@ -1,5 +1,6 @@
-"""The data plane's image: the line that every old tutorial starts with, word for word."""
+"""Both images: what is in them and what is not, and the line that every old tutorial starts with, word for word."""
 
+import json
 import re
 import shutil
 import socket
@@ -60,16 +61,66 @@ def test_the_tutorials_line_works_with_our_image(image):
         running.stdin.close()
 
 
-def test_the_image_holds_its_half_only_and_runs_as_nobody(image):
-    assert docker("run", "--rm", image, "version").startswith("rutta ")
-    assert docker("inspect", "-f", "{{.Config.User}}", image).strip() == "65532:65532"
-    said = subprocess.run(
-        ["docker", "run", "--rm", "--entrypoint", "/venv/bin/python", image, "-c", "import rutta_operator"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "No module named 'rutta_operator'" in said.stderr
+HALVES = {"rutta": ("dataplane", "rutta"), "rutta-operator": ("operator", "rutta_operator")}  # Dockerfile, package
+
+
+@pytest.fixture(scope="module", params=HALVES)
+def either(request, image) -> str:
+    """Each of the two images, as ``make images`` calls it."""
+    name = request.param
+    docker("build", "-q", "-f", f"Dockerfile.{HALVES[name][0]}", "-t", f"logary/{name}:latest", ".")
+    return name
+
+
+def python(image: str, code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["docker", "run", "--rm", "--read-only", *words, "--entrypoint", "/venv/bin/python", image, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_an_image_holds_its_half_only(either):
+    for name, (_, package) in HALVES.items():
+        said = python(f"logary/{either}:latest", f"import {package}.__main__")
+        assert ("No module named" in said.stderr) is (name != either), said.stderr
+        assert (said.returncode == 0) is (name == either), said.stderr
+
+
+def test_an_image_runs_as_nobody_and_says_what_it_is(either):
+    config = json.loads(docker("inspect", "-f", "{{json .Config}}", f"logary/{either}:latest"))
+    assert config["User"] == "65532:65532"
+    labels = {key.rpartition(".")[2]: value for key, value in config["Labels"].items()}
+    assert labels.keys() >= {"title", "description", "licenses", "version", "revision"}
+    assert labels["version"] == "0.1.0"
+
+
+def test_an_image_has_no_installer_and_all_of_its_bytecode(either):
+    """A read-only root file system would have it compile at every start."""
+    said = python(f"logary/{either}:latest", BARE)
+    assert said.stdout.split() == ["[]", "[]"], said.stdout + said.stderr
+
+
+BARE = """
+import importlib.util, pathlib, sys
+site = pathlib.Path(sys.prefix, "lib", f"python3.{sys.version_info.minor}", "site-packages")
+print([path for path in site.rglob("*.py") if not pathlib.Path(importlib.util.cache_from_source(str(path))).exists()])
+print([path.name for name in ("pip", "setuptools", "wheel", "tests") for path in site.rglob(name)])
+"""
+
+
+def test_an_image_starts_under_any_user(either):
+    """OpenShift chooses one without an account; kopf asks for its name."""
+    user = ("--user", "1000680000:0")
+    assert either in docker("run", "--rm", "--read-only", *user, f"logary/{either}:latest", "--help")
+    if either == "rutta-operator":
+        assert python(f"logary/{either}:latest", "import getpass; print(getpass.getuser())", *user).stdout == "rutta\n"
 
 
 def test_the_image_runs_on_a_read_only_root_file_system(image):
     out = docker("run", "--rm", "--read-only", image, "check", "--help")
     assert "--config FILE" in out
+
+
+def test_ruttactl_is_in_the_operators_image(either):
+    if either == "rutta-operator":
+        assert docker("run", "--rm", "--entrypoint", "ruttactl", f"logary/{either}:latest", "version").startswith(
+            "ruttactl "
+        )
