@@ -99,7 +99,7 @@ def judges():
     return found
 
 
-FREE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FREE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @FREE

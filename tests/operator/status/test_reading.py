@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rutta_operator.graph import Key
@@ -99,6 +99,7 @@ JSON = st.recursive(
 KEYS = ["name", "state", "component", "delivered", "dropped", "trouble", "lastError", "connected", "discovery"]
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(KEYS), JSON) | JSON, max_size=3), JSON, JSON)
 def test_no_shape_of_a_page_is_too_odd(targets, reload, digest):
     odd = page(*targets, reload=reload, configHash=digest)
