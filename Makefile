@@ -6,7 +6,7 @@ ENV    := $(VENV)/.done
 FILE   ?= examples/quickstart.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fuzz e2e bench crds docs charts k8s images lock clean
+.PHONY: help up test check fuzz e2e e2e-all bench crds docs charts k8s images lock clean
 
 help: ## print this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,8 +35,12 @@ check: $(ENV) ## formatting, lint, types, who may import whom, generated files; 
 fuzz: $(ENV) ## the long version of the fuzz tests (a million inputs)
 	RUTTA_FUZZ=1 $(BIN)/pytest -q -m fuzz --timeout 3600
 
-e2e: $(ENV) ## scenarios with images and clusters (needs a Docker engine)
-	$(BIN)/pytest -q e2e --timeout 900
+E2E = $(BIN)/pytest -q e2e --suite $(1) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(KEEP),--keep)
+e2e: $(ENV) ## scenarios on a kind cluster of their own, what CI runs (CLUSTER=mine KEEP=1 to use one again; e2e/README.md)
+	$(call E2E,ci)
+
+e2e-all: $(ENV) ## all scenarios, with as many events as the promise says (an hour)
+	$(call E2E,all)
 
 bench: $(ENV) ## how fast it is, beside rsyslog, syslog-ng and Logprep where they are installed
 	$(BIN)/python bench/run.py

@@ -8,9 +8,9 @@ OPERATOR = "logary/rutta-operator:e2e"
 _FILES = {DATA_PLANE: "Dockerfile.dataplane", OPERATOR: "Dockerfile.operator"}
 
 
-def build(image: str) -> None:
-    """Build an image; seconds when nothing has changed."""
-    run("docker", "build", "-q", "-f", _FILES[image], "-t", image, ".", timeout=900)
+def build(image: str, folder: str = ".", file: str = "") -> None:
+    """Build an image; seconds when nothing has changed. Another folder than this checkout needs its file named."""
+    run("docker", "build", "-q", "-f", f"{folder}/{file or _FILES[image]}", "-t", image, folder, timeout=900)
 
 
 def image_id(image: str) -> str:

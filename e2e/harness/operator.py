@@ -28,10 +28,12 @@ class Operator:
         self.cluster = cluster
         self.kubectl = kubectl.within(NAMESPACE)
 
-    def install(self, *words: str, chart: str = str(CHART), image: str = OPERATOR) -> None:
+    def install(
+        self, *words: str, chart: str = str(CHART), image: str = OPERATOR, data_plane: str = DATA_PLANE
+    ) -> None:
         """Install or upgrade by Helm; returns when it is rolled out."""
         values = []
-        for prefix, one in (("image", image), ("dataplane.image", DATA_PLANE)):
+        for prefix, one in (("image", image), ("dataplane.image", data_plane)):
             repository, tag = image_values(one)
             values += ["--set", f"{prefix}.repository={repository}", "--set", f"{prefix}.tag={tag}"]
         # the tag is always the same: pods of a cluster that is used again are made anew when the image is another

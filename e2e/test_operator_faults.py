@@ -1,0 +1,164 @@
+"""Scenario 6: the operator is killed, is away, hands over, is upgraded, and the topology does not notice."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness import images
+from harness.children import children
+from harness.clusters import Cluster
+from harness.documents import QUICK, http_target, router, shipper, to
+from harness.kubectl import Kubectl
+from harness.operator import Operator
+from harness.shell import ROOT, run, until
+from harness.traffic import Receiver, Sender
+
+HANDOVER = 3.0  # seconds until another operator leads when one is stopped
+DELETION = 60.0  # seconds until a namespace is gone that nobody watches over
+EARLIER = "229e5d6"  # the commit to upgrade from: the first with which all of the chart's tests were green
+
+
+@pytest.fixture
+def whole_again(operator: Operator) -> Iterator[Operator]:
+    """The operator; whatever a test did to it, it has its two pods afterwards."""
+    yield operator
+    operator.scale(2)
+    operator.until_led()
+
+
+def kill(cluster: Cluster, kubectl: Kubectl, pod: str) -> None:
+    """Kill -9 the process of a pod from its node."""
+    one = kubectl.get("Pod", pod)
+    container = one["status"]["containerStatuses"][0]["containerID"].partition("://")[2]
+    node = one["spec"]["nodeName"]
+    said = json.loads(run("docker", "exec", node, "crictl", "inspect", container))
+    run("docker", "exec", node, "kill", "-9", str(said["info"]["pid"]))
+
+
+def test_an_operator_killed_in_the_middle_of_a_rollout_is_followed_by_one_that_ends_it(
+    whole_again: Operator, cluster: Cluster, kubectl: Kubectl
+) -> None:
+    kubectl.apply(router(replicas=3, listeners=[{"name": "lines", "tcp": {"port": 10001}}], **QUICK))
+    kubectl.until_ready("RuttaRouter", "main")
+    leader = whole_again.until_led()
+    restarts = whole_again.restarts()[leader]
+    before = {pod["metadata"]["uid"] for pod in kubectl.pods("main")}
+
+    kubectl.patch("RuttaRouter", "main", {"spec": {"listeners": [{"name": "lines", "tcp": {"port": 10002}}]}})
+    until(lambda: {pod["metadata"]["uid"] for pod in kubectl.pods("main")} - before, 60, "the rollout has begun")
+    kill(cluster, whole_again.kubectl, leader)
+
+    kubectl.until_ready("RuttaRouter", "main", seconds=240)
+    assert not before & {pod["metadata"]["uid"] for pod in kubectl.pods("main")}
+    assert whole_again.restarts()[leader] == restarts + 1, "it was the leader that was killed"
+    until(
+        lambda: len(kubectl.items("ConfigMap", {"rutta.logary.tech/instance": "main"})) == 1, 60, "one ConfigMap left"
+    )
+
+
+def test_what_changes_while_there_is_no_operator_is_made_up_for(
+    whole_again: Operator, kubectl: Kubectl, new_namespace: Callable[..., Kubectl], say: Callable[[str], None]
+) -> None:
+    doomed = new_namespace("doomed")
+    kubectl.apply(router("kept", replicas=1), router("changed", replicas=0), router("gone", replicas=1))
+    doomed.apply(router(replicas=1), shipper("node", to("Router", "main")))
+    kubectl.until_ready("RuttaRouter", "kept", "changed", "gone")
+    doomed.until_ready("RuttaShipper", "node")
+    kept = {pod["metadata"]["uid"] for pod in kubectl.pods("kept")}
+
+    whole_again.scale(0)
+    kubectl.delete("RuttaRouter", "gone")
+    kubectl.apply(router("new", replicas=1))
+    kubectl.patch("RuttaRouter", "changed", {"spec": {"logLevel": "debug"}})
+    kubectl.delete("Deployment", "kept-router", "--cascade=orphan")
+    began = time.monotonic()
+    doomed.delete("namespace", doomed.namespace, "--wait=false")
+    doomed.until_gone("Namespace", doomed.namespace, seconds=DELETION)
+    say(f"  a namespace with resources and no operator was gone after {time.monotonic() - began:.1f} s")
+    until(lambda: not [key for key in children(kubectl) if "/gone-" in key], 60, "nothing is left of what was deleted")
+    assert kubectl.find("Deployment", "new-router") is None
+
+    whole_again.scale(2)
+    kubectl.until_ready("RuttaRouter", "kept", "changed", "new")
+    assert kubectl.config("changed")["logLevel"] == "debug"
+    assert not [key for key in children(kubectl) if "/gone-" in key]
+    assert {pod["metadata"]["uid"] for pod in kubectl.pods("kept")} == kept, "the pods that were there were taken back"
+
+
+def test_a_leader_that_is_stopped_hands_over_at_once(
+    whole_again: Operator, kubectl: Kubectl, say: Callable[[str], None]
+) -> None:
+    whole_again.scale(2)
+    leader = whole_again.until_led()
+    whole_again.kubectl.delete("Pod", leader, "--wait=false")
+    began = time.monotonic()
+
+    def another() -> str:
+        holder = whole_again.leader()
+        return holder if holder not in ("", leader) else ""
+
+    heir = until(another, 30, "another operator leads", pause=0.02)
+    took = time.monotonic() - began
+    say(f"  leader handed over in {took:.2f} s")
+    assert heir in whole_again.pods()
+    assert took < HANDOVER
+    kubectl.apply(router(replicas=0))
+    kubectl.until_ready("RuttaRouter", "main")
+
+
+@pytest.mark.all
+@pytest.mark.timeout(1800)
+def test_an_upgrade_from_an_earlier_commit_keeps_everything_running(
+    whole_again: Operator,
+    cluster: Cluster,
+    kubectl: Kubectl,
+    tmp_path_factory: pytest.TempPathFactory,
+    say: Callable[[str], None],
+) -> None:
+    old = tmp_path_factory.mktemp("earlier")
+    archive = subprocess.run(["git", "archive", EARLIER], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(old)], input=archive, check=True)
+    operator_image, data_plane = "logary/rutta-operator:earlier", "logary/rutta:earlier"
+    images.build(operator_image, str(old), "Dockerfile.operator")
+    images.build(data_plane, str(old), "Dockerfile.dataplane")
+    cluster.load(operator_image, data_plane)
+
+    try:
+        whole_again.install(chart=str(old / "charts" / "rutta"), image=operator_image, data_plane=data_plane)
+        receiver = Receiver(kubectl)
+        listeners = [{"name": "lines", "tcp": {"port": 10001}}]
+        kubectl.apply(
+            router(targets=[http_target(receiver.url)], replicas=2, listeners=listeners),
+            shipper("node", to("Router", "main")),
+        )
+        kubectl.until_ready("RuttaRouter", "main")
+        kubectl.until_ready("RuttaShipper", "node")
+        sender = Sender(kubectl, "sender", f"tcp://node-shipper.{kubectl.namespace}.svc:10001", rate=500)
+        sender.until_sent(1_000)
+        before = {pod["metadata"]["uid"] for pod in kubectl.pods("main")}
+
+        whole_again.install(data_plane=data_plane)
+        whole_again.until_led()
+        kubectl.until_ready("RuttaRouter", "main", seconds=240)
+        after = {pod["metadata"]["uid"] for pod in kubectl.pods("main")}
+        say(f"  from {EARLIER}, operator and chart only: {'the pods stay' if before == after else 'the pods are new'}")
+    finally:
+        whole_again.install()
+    whole_again.until_led()
+    image = images.DATA_PLANE
+
+    def of_this_image() -> bool:
+        pods = kubectl.pods("main")
+        assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {image}
+        return True
+
+    until(of_this_image, 240, f"the router's pods run {image}")
+    kubectl.until_ready("RuttaRouter", "main", seconds=240)
+    kubectl.until_ready("RuttaShipper", "node", seconds=240)
+    sent = sender.stop()
+    found = receiver.until_all("sender", sent, seconds=120)
+    say(f"  {sent} events sent meanwhile, {sent - found.distinct} lost, {found.duplicates} twice")
+    assert (found.distinct, found.duplicates) == (sent, 0)
