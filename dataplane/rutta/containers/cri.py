@@ -18,7 +18,45 @@ STREAMS: Final = (b"stdout", b"stderr")
 NAMES: Final = ("stdout", "stderr")
 
 _SECONDS: Final = 19  # characters of a time before its fraction
+_LONGEST_TIME: Final = 30  # characters of a time in UTC
+_HEAD: Final = _LONGEST_TIME + 10
 _OFFSET: Final = 6  # characters of an offset: +02:00
+
+
+class Uniform(NamedTuple):
+    """A block of whole lines of one stream, prefixes taken off."""
+
+    stream: int
+    payload: bytes
+    times: "array[int]"
+
+
+def read_uniform(data: bytes, limit: int) -> Uniform | None:
+    """Take the prefixes off a block; None if it is not all whole lines of one stream, with times in UTC.
+
+    Nothing is made per line but its text and its time: lists of parts would keep the garbage collector busy, which
+    costs a third more.
+    """
+    lines = io.BytesIO(data).readlines()
+    stream, prefix = (0, b" stdout F ") if lines[0].find(b" stdout F ", 0, _HEAD) > 0 else (1, b" stderr F ")
+    try:
+        ends = [line.index(prefix) for line in lines]
+        first = min(lines)[:_SECONDS]
+        if max(ends) > _LONGEST_TIME or max(map(len, lines)) > limit:
+            return None
+        if first == max(lines)[:_SECONDS]:
+            base = _second(first, b"Z")
+            times = [base + int(line[20 : end - 1].ljust(9, b"0")) for line, end in zip(lines, ends, strict=True)]
+        else:
+            times = [
+                _second(line[:_SECONDS], b"Z") + int(line[20 : end - 1].ljust(9, b"0"))
+                for line, end in zip(lines, ends, strict=True)
+            ]
+    except ValueError:  # another stream, tag, or time
+        return None
+    size = len(prefix)
+    payload = b"".join([line[end + size :] for line, end in zip(lines, ends, strict=True)])
+    return Uniform(stream, payload, array("q", times))
 
 
 class Table(NamedTuple):

@@ -93,15 +93,20 @@ class ContainerLines:
     def shape(self, data: bytearray, size: int, start: int, *, only: int | None = None) -> Sequence[Made]:
         """Make a block per stream."""
         content = bytes(memoryview(data)[:size])
-        table = cri.read(content)
-        if self._rules is None and table is not None and not any(self._parts):
-            made = self._at_once(table, start, only)
+        if self._rules is None and not any(self._parts):
+            one = cri.read_uniform(content, self._settings.limit)
+            if one is not None:
+                return [self._block(one.stream, one.payload, one.times, start)] if only in (None, one.stream) else []
+            made = self._at_once(content, start, only)
             if made is not None:
                 return made
         return self._line_by_line(content, start, only)
 
-    def _at_once(self, table: cri.Table, start: int, only: int | None) -> list[Made] | None:
+    def _at_once(self, content: bytes, start: int, only: int | None) -> list[Made] | None:
         """Take a block whose lines are all whole, valid and short enough; None if they are not."""
+        table = cri.read(content)
+        if table is None:
+            return None
         count = len(table.tags)
         if table.tags.count(b"F") != count:
             return None
@@ -112,21 +117,19 @@ class ContainerLines:
             times = cri.times(table.times)
         except (Mismatch, ValueError, OverflowError):
             return None
-        if count in counts:
-            stream = counts.index(count)
-            return [] if only not in (None, stream) else [self._block(stream, table.messages, times, start)]
-        return [self._part(table, times, stream, start) for stream in range(self.streams) if only in (None, stream)]
+        wanted = [stream for stream, lines in enumerate(counts) if lines and only in (None, stream)]
+        return [self._part(table, times, stream, start) for stream in wanted]
 
     def _part(self, table: cri.Table, times: "array[int]", stream: int, start: int) -> Made:
         name = cri.STREAMS[stream]
         rows = [row for row, one in enumerate(table.streams) if one == name]
         messages = [table.messages[row] for row in rows]
-        return self._block(stream, messages, array("q", [times[row] for row in rows]), start)
+        return self._block(stream, b"".join(messages), array("q", [times[row] for row in rows]), start)
 
-    def _block(self, stream: int, messages: Sequence[bytes], times: "array[int]", start: int) -> Made:
+    def _block(self, stream: int, data: bytes, times: "array[int]", start: int) -> Made:
         codec = self._settings.codec if self._settings.named else None
         context = self._context(cri.NAMES[stream])
-        return Made(Block(b"".join(messages), context=context, times=times, codec=codec), start, stream)
+        return Made(Block(data, context=context, times=times, codec=codec), start, stream)
 
     # --- line by line: parts, joined lines, what is of no form -------------------------------------------------
 
@@ -193,7 +196,7 @@ class ContainerLines:
             return []
         if self._settings.codec == "auto" or all(len(parts) == 1 for _, parts in events):
             messages = [parts[0] if len(parts) == 1 else _as_json(parts) for _, parts in events]
-            return [self._block(stream, messages, array("q", [moment for moment, _ in events]), start)]
+            return [self._block(stream, b"".join(messages), array("q", [moment for moment, _ in events]), start)]
         made: list[Made] = []
         run: list[tuple[int, list[bytes]]] = []
         for event in events:
@@ -202,7 +205,7 @@ class ContainerLines:
                 continue
             made += self._blocks(stream, run, start)
             run = []
-            one = self._block(stream, [_as_json(event[1])], array("q", [event[0]]), start)
+            one = self._block(stream, _as_json(event[1]), array("q", [event[0]]), start)
             one.block.codec = "json"
             made.append(one)
         return made + self._blocks(stream, run, start)

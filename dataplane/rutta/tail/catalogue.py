@@ -235,8 +235,11 @@ class Catalogue:
         log.info("The file %s was cut short; it is read from its beginning.", one.path, extra={"event": "file_cut"})
         self.cuts += 1
         one.size = max(one.position, one.seen)  # what it is now says nothing of what it was
-        if not self._read_on(one):
+        heir = self._read_on(one)
+        if heir is None:
             one.shaper.abandon()
+        else:
+            self._follow_newer(one.live, heir)
         live = one.path if one.lost_at is None else one.live
         new = Followed(one.path, one.key, self._make(one.path, live), self._bucket())
         new.live, new.siblings, new.lost_at = live, one.siblings, one.lost_at
@@ -244,8 +247,15 @@ class Catalogue:
         one.is_ended = True
         self.files[one.key] = self.awake[one.key] = new
 
-    def _read_on(self, one: Followed) -> bool:
-        """Find the copy, or the compressed form, of a file that is not there any more, and go on in it."""
+    def _follow_newer(self, live: str, name: str) -> None:
+        """Follow the generations that came after one."""
+        folder, live_name = os.path.split(live)
+        names = self._older(folder, live_name)
+        for newer in generations.newer(names, name) if name in names else ():
+            self._follow(f"{folder}/{newer}", live=live, lost=True)
+
+    def _read_on(self, one: Followed) -> str | None:
+        """Find the copy, or the compressed form, of a file that is not there any more, and go on in it: its name."""
         folder, live = os.path.split(one.live)
         for name in self._older(folder, live, anything=True):
             path = f"{folder}/{name}"
@@ -255,14 +265,14 @@ class Catalogue:
                 continue
             if not one.head.fits(first_bytes(path)) or not goes_on(path, one.position, one.last):
                 continue
-            return self._hand_over(one, path, other)
+            return name if self._hand_over(one, path, other) else None
         if one.size > one.position and not one.is_ended:
             self.abandoned += one.size - one.position
             log.warning(
                 "%d bytes of %s were gone before they were read.", one.size - one.position, one.path,
                 extra={"event": "bytes_abandoned"},
             )  # fmt: skip
-        return False
+        return None
 
     def _hand_over(self, one: Followed, path: str, other: Followed | None) -> bool:
         """Let another file be read instead, with all that is known of the first: its state, what is under way."""
@@ -348,7 +358,8 @@ class Catalogue:
 
     def _older(self, folder: str, live: str, *, anything: bool = False) -> list[str]:
         """Return the older generations of a file, oldest first; ``anything`` that may be a copy, too."""
-        related = [one.name for one in self._folders.inside(folder) if generations.is_related(one.name, live)]
+        inside = self._folders.inside_now(folder) if anything else self._folders.inside(folder)
+        related = [one.name for one in inside if generations.is_related(one.name, live)]
         ordered = generations.oldest_first(related, live)
         return [*reversed(ordered), *(name for name in related if name not in ordered)] if anything else ordered
 

@@ -49,6 +49,7 @@ class Folders:
         for listing in self._listings.values():
             listing.is_seen = False
         if self._watcher is not None:
+            self._watcher.take()
             for path in self._watcher.folders:
                 self._listings.pop(path, None)
             self._watcher.folders.clear()
@@ -60,6 +61,11 @@ class Folders:
             listing = self._listings[path] = self._read(path)
         listing.is_seen = True
         return listing.inside
+
+    def inside_now(self, path: str) -> tuple[Inside, ...]:
+        """List a folder between two rounds."""
+        self._listings[path] = self._read(path)
+        return self._listings[path].inside
 
     def _read(self, path: str) -> _Listing:
         is_watched = self._watcher is not None and self._watcher.folder(path)

@@ -27,6 +27,11 @@ class Saver:
         self._task: asyncio.Task[None] | None = None
         self._least = EVERY
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be written."""
+        return self.at is None and (self._task is None or self._task.done())
+
     def touched(self, files: Iterable[Followed]) -> None:
         """The state of these has changed, or will, when what is under way is done."""
         for one in files:

@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from rutta.listeners import Intake
 from rutta.message import Receipt
-from rutta.tail import watch
+from rutta.tail import saving, watch
 from rutta.tail.catalogue import Catalogue, Finder
 from rutta.tail.checkpoints import Checkpoints
 from rutta.tail.fingerprint import BROKEN
 from rutta.tail.folders import Folders
 from rutta.tail.followed import Followed
 from rutta.tail.reading import Manner, Reader
-from rutta.tail.saving import EVERY, Saver
+from rutta.tail.saving import Saver
 from rutta.tail.shaping import Shaper
 
 RESCAN: Final = 1.0  # seconds between looks for new, renamed and removed files, where the kernel tells nothing
@@ -302,7 +302,7 @@ class Tail:
             waiting = asyncio.ensure_future(receipt.wait())
             try:
                 while not waiting.done():
-                    await asyncio.wait({waiting}, timeout=EVERY)
+                    await asyncio.wait({waiting}, timeout=saving.EVERY)
                     self._saver.start(self.catalogue.files.values())
             finally:
                 waiting.cancel()
@@ -310,6 +310,11 @@ class Tail:
     def _under_way(self) -> list[Receipt]:
         files = self.catalogue.files.values()
         return [receipt for one in files for mark in one.marks for receipt in mark.receipts() if not receipt.done]
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether all that was read is done and written down."""
+        return self._saver is None or (not self._reader.touched and self._saver.is_idle)
 
     def status(self) -> Mapping[str, Any]:
         """Say how many files there are, how far behind they are, and what was lost or held back."""

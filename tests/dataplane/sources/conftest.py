@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rutta.message import Block, Receipt
+from rutta.tail import catalogue, checkpoints, saving, tail
 
 
 class FakeIntake:
@@ -17,6 +18,8 @@ class FakeIntake:
         self.blocks: list[Block] = []
         self.refused: Counter[str] = Counter()
         self.full_after: int | None = None
+        self.is_holding = False  # whether receipts are not done until ``release``
+        self._held: list[Receipt] = []
         self._room = asyncio.Event()
         self._room.set()
 
@@ -32,8 +35,17 @@ class FakeIntake:
         if self.full_after == len(self.blocks):
             self._room.clear()
         receipt = Receipt(1)
-        receipt.release()
+        if self.is_holding:
+            self._held.append(receipt)
+        else:
+            receipt.release()
         return receipt
+
+    def release(self, count: int | None = None) -> None:
+        """Let the first receipts be done; all by default."""
+        done, self._held = self._held[:count], [] if count is None else self._held[count:]
+        for receipt in done:
+            receipt.release()
 
     async def room(self) -> None:
         await self._room.wait()
@@ -52,6 +64,21 @@ class FakeIntake:
 @pytest.fixture
 def intake() -> FakeIntake:
     return FakeIntake()
+
+
+@pytest.fixture
+def new_intake() -> Callable[[], FakeIntake]:
+    return FakeIntake
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what takes seconds take hundredths."""
+    monkeypatch.setattr(tail, "RESCAN", 0.01)
+    monkeypatch.setattr(tail, "SETTLE", 0.001)
+    monkeypatch.setattr(catalogue, "STALE", 0.1)
+    monkeypatch.setattr(saving, "EVERY", 0.005)
+    monkeypatch.setattr(checkpoints, "LOCK_EVERY", 0.005)
 
 
 @pytest.fixture
