@@ -16,7 +16,7 @@ from rutta_operator.kinds import OPTIONAL, WORKLOADS
 from rutta_operator.metrics import Metrics
 from rutta_operator.refusals import Conflict, Forbidden, Gone, Invalid
 from rutta_operator.seen import Refusal
-from rutta_operator.store import Child, Store, owner_of
+from rutta_operator.store import Child, Store, controller_of, owner_of
 
 HANDOVER: Final = f"{names.MANAGER}-handover"
 _NEEDED: Final = ("ServiceAccount", "ConfigMap")  # without them the workload's pods cannot start
@@ -110,6 +110,7 @@ class Applier:
             if self._as_wanted(one, live):
                 return True
             await self._hand_over(one, live, child)
+            await self._make_room(one, live)
         await self._apply(wanted.key, one)
         return True
 
@@ -133,6 +134,18 @@ class Applier:
         }  # fmt: skip
         self._store.put_child(await self._cluster.apply(number, manager=HANDOVER))
 
+    async def _make_room(self, one: Object, live: Object) -> None:
+        """Take away ports of a Service that are not ours: a port whose number somebody changed is another port, that
+        keeps the name which ours must have. Only what is deleted has no owner afterwards, so that is all that we say
+        here, with ours beside it, since a Service must have a port.
+        """
+        if one["kind"] != "Service" or not (extra := drift.extra_ports(one, live)):
+            return
+        gone = [{"$patch": "delete", **port} for port in extra]
+        ports = {"spec": {"ports": [*gone, *one["spec"]["ports"]]}}
+        name = one["metadata"]["name"]
+        self._store.put_child(await self._cluster.overlay("Service", one["metadata"]["namespace"], name, ports))
+
     async def _apply(self, key: Key, one: Object) -> None:
         live = await self._cluster.apply(one)
         self._store.put_child(live)
@@ -155,7 +168,7 @@ class Applier:
         old = any(kind in WORKLOADS and (kind, name) not in names_wanted for kind, name in children)
         for kind, name in sorted(children.keys() - names_wanted, key=_latest_first):
             child = children[kind, name]
-            if child.deleting or (paced and kind in _PACED) or _controller(child) != wanted.uid:
+            if child.deleting or (paced and kind in _PACED) or child.controller != wanted.uid:
                 continue
             if kind == "ConfigMap" and old and wanted.objects:
                 continue  # pods of the old workload read it until they are gone: it goes with the next pass
@@ -206,18 +219,12 @@ def _latest_first(place: tuple[str, str]) -> tuple[bool, bool, str, str]:
 
 def _ours(wanted: Wanted, metadata: Mapping[str, Any], kind: str) -> bool:
     """Tell whether we may apply; False if it will go by itself, since its resource is gone. Raises _Taken."""
-    controller = next((one for one in metadata.get("ownerReferences", ()) if one.get("controller")), None)
+    controller = controller_of(metadata)
     if owner_of({"namespace": wanted.key.namespace, **metadata}) != wanted.key:
-        belongs = "is nobody's" if controller is None else f"belongs to {controller['kind']} {controller['name']}"
+        belongs = "is nobody's" if not controller else f"belongs to {controller['kind']} {controller['name']}"
         text = f"there is a {kind} {metadata['name']} already, which {belongs}"
         raise _Taken(f"{text}; rename this resource, or delete that {kind}")
-    gone = controller is not None and controller["uid"] != wanted.uid
-    return not gone and "deletionTimestamp" not in metadata
-
-
-def _controller(child: Child) -> str | None:
-    references = child.object()["metadata"].get("ownerReferences", ())
-    return next((one["uid"] for one in references if one.get("controller")), None)
+    return controller.get("uid", wanted.uid) == wanted.uid and "deletionTimestamp" not in metadata
 
 
 def _mark(one: Object) -> Object:

@@ -25,7 +25,8 @@ _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _METADATA: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 _AT_ONCE: Final = 32
 _TIMEOUT: Final = 15.0  # seconds for one try
-_TRIES: Final = 5
+_TRIES: Final = 2  # a connection may just have been closed; what lasts longer is the queue's to wait for
+_PATIENT: Final = 5  # tries for what no queue comes back to
 _PAUSE: Final = (0.1, 5.0)  # seconds: the first, and the longest that is not the server's wish
 _LONGEST_WISH: Final = 30.0
 _PAGE: Final = 500
@@ -113,7 +114,9 @@ class Cluster:
         """Yield the metadata of every object of a kind, in a namespace or all of them, page by page."""
         query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
-            request = Request("GET", api.path(namespace), "list", api.kind, query, accept=_METADATA.format("List"))
+            request = Request(
+                "GET", api.path(namespace), "list", api.kind, query, accept=_METADATA.format("List"), tries=_PATIENT
+            )
             page = await self._ask(request)
             for item in page["items"] or ():
                 yield item["metadata"]
@@ -133,12 +136,19 @@ class Cluster:
         """Create an object. Raises Conflict if it is there."""
         api = ALL[wanted["kind"]]
         path = api.path(wanted["metadata"].get("namespace"))
-        return await self._ask(Request("POST", path, "create", api.kind, {"fieldManager": names.MANAGER}, wanted))
+        query = {"fieldManager": names.MANAGER}
+        return await self._ask(Request("POST", path, "create", api.kind, query, wanted, tries=_PATIENT))
 
     async def merge(self, kind: str, namespace: str, name: str, changes: Object) -> Object:
         """Patch an object; lists are replaced."""
         path, content = ALL[kind].path(namespace, name), "application/merge-patch+json"
         query = {"fieldManager": names.MANAGER}
+        return await self._ask(Request("PATCH", path, "patch", kind, query, changes, content))
+
+    async def overlay(self, kind: str, namespace: str, name: str, changes: Object) -> Object:
+        """Patch an object; lists are merged by the keys of their items."""
+        path, content = ALL[kind].path(namespace, name), "application/strategic-merge-patch+json"
+        query = {"fieldManager": f"{names.MANAGER}-handover"}
         return await self._ask(Request("PATCH", path, "patch", kind, query, changes, content))
 
     async def allowed(self, attributes: Mapping[str, str]) -> bool:

@@ -2,7 +2,7 @@
 
 Only what we say is compared: defaults that the API server added, and fields of others, are none of our business. Maps
 are compared by key; lists that the API server merges by a key of their items, by that key, and an item of others is
-fine; all other lists exactly. Quantities are compared by value.
+fine (but not a port of our Service); all other lists exactly. Quantities are compared by value.
 """
 
 import json
@@ -25,10 +25,11 @@ _PODS: Final[Mapping[str, tuple[str, ...]]] = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "hostAliases": ("ip",),
 }
+_PORT: Final = ("port", "protocol")
 _KEYS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "Deployment": _PODS,
     "DaemonSet": _PODS,
-    "Service": {"ports": ("port", "protocol")},
+    "Service": {"ports": _PORT},
     "ServiceAccount": {},
     "PrometheusRule": {"groups": ("name",)},
 }
@@ -41,10 +42,21 @@ _ABSENT: Final = object()
 def differences(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, str]:
     """Return what is not as wanted: the path, and the live value as JSON (empty: it is not there)."""
     walk = _Walk({**_KEYS.get(wanted.get("kind", ""), {}), **_OWNERS})
+    extra = extra_ports(wanted, live) if wanted.get("kind") == "Service" else []
     return {
-        ".".join(map(str, path)): "" if value is _ABSENT else json.dumps(value, sort_keys=True)
-        for path, value in walk.compare(wanted, live, ())
+        **({"spec.ports": json.dumps(extra)} if extra else {}),
+        **{
+            ".".join(map(str, path)): "" if value is _ABSENT else json.dumps(value, sort_keys=True)
+            for path, value in walk.compare(wanted, live, ())
+        },
     }
+
+
+def extra_ports(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return port and protocol of the live ports of a Service that are not wanted."""
+    ours = {_identity(port, _PORT) for port in wanted["spec"].get("ports", ())}
+    theirs = [_identity(port, _PORT) for port in live.get("spec", {}).get("ports", ())]
+    return [dict(zip(_PORT, port, strict=True)) for port in theirs if port not in ours]
 
 
 class _Walk:

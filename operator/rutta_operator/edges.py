@@ -35,8 +35,9 @@ class Edges:
         self._resolving: asyncio.Task[None] | None = None
 
     def touch(self) -> None:
-        """Say that a resource or a namespace's labels changed."""
+        """Say that a namespace's labels changed: nobody else asks for the graph because of that."""
         self._stale = True
+        self._begin()
 
     def touch_node(self, key: Key) -> None:
         """Say that a resource changed; what the graph does not read of it makes no difference."""
@@ -50,10 +51,13 @@ class Edges:
     async def graph(self) -> Graph:
         """Return the graph of what is known now."""
         while self._stale:
-            if self._resolving is None:
-                self._resolving = asyncio.create_task(self._resolve())
-            await asyncio.shield(self._resolving)
+            await asyncio.shield(self._begin())
         return self._graph
+
+    def _begin(self) -> asyncio.Task[None]:
+        if self._resolving is None:
+            self._resolving = asyncio.create_task(self._resolve())
+        return self._resolving
 
     def senders(self, key: Key) -> list[Key]:
         """Return who is wired to a resource, by the graph that was returned last."""

@@ -1,8 +1,9 @@
 """Before anything starts: are our kinds there, and may we do all that we shall have to do."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from typing import Final, TypeVar
 
 from rutta_operator import log
 from rutta_operator.cluster import Cluster
@@ -11,6 +12,7 @@ from rutta_operator.models import GROUP
 from rutta_operator.permissions import PERMISSIONS, Permission
 from rutta_operator.refusals import Unavailable
 
+Answer = TypeVar("Answer")
 _PAUSE: Final = 2.0  # seconds between two looks
 _REMIND: Final = 15  # looks between two lines that say what we wait for
 
@@ -33,10 +35,15 @@ async def optional(cluster: Cluster) -> dict[str, Api]:
 
 
 async def _served(cluster: Cluster, group: str, version: str) -> set[str]:
-    """Return the kinds of a group; waits for an API server that does not answer."""
+    """Return the kinds of a group."""
+    return await _patiently(partial(cluster.served, group, version))
+
+
+async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Wait for an API server that does not answer."""
     while True:
         try:
-            return await cluster.served(group, version)
+            return await ask()
         except Unavailable as exc:
             log.warn("waiting_for_api", f"The API server is asked again: {exc.message}")
             await asyncio.sleep(_PAUSE)
@@ -52,7 +59,7 @@ async def missing_verbs(
         if permission.group != MONITORING or monitoring
         for one in _questions(permission, namespaces, lease_namespace)
     ]
-    answers = await asyncio.gather(*(cluster.allowed(one) for one in wanted))
+    answers = await asyncio.gather(*(_patiently(partial(cluster.allowed, one)) for one in wanted))
     return [_written(one) for one, allowed in zip(wanted, answers, strict=True) if not allowed]
 
 

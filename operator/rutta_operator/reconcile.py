@@ -26,7 +26,7 @@ from rutta_operator.render import Context, Owner
 from rutta_operator.render.objects import objects
 from rutta_operator.seen import Report, Seen, Silence
 from rutta_operator.status import changed, look_again, status, transitions
-from rutta_operator.store import Child, Known, Store
+from rutta_operator.store import Known, Store
 from rutta_operator.topology import Placed
 from rutta_operator.work import Work
 
@@ -179,7 +179,7 @@ class Reconciler:
             return  # deleted meanwhile
 
     def _seen(self, key: Key, known: Known, done: _Pass) -> Seen:
-        live = self._workloads(key)
+        live = self._workloads(key, known.uid)
         current = done.plan.workload if done.plan is not None else next(iter(live), None)
         faults = done.graph.faults_of(key)
         kept = {one.target for one in faults if one.reason != "RefNotPermitted"} & done.last.keys()
@@ -203,9 +203,14 @@ class Reconciler:
             unsupported=self._edges.unsupported(key),
         )
 
-    def _workloads(self, key: Key) -> dict[str, dict[str, Any]]:
-        children: Mapping[tuple[str, str], Child] = self._store.children(key)
-        return {kind: child.object() for (kind, _), child in children.items() if kind in WORKLOADS}
+    def _workloads(self, key: Key, uid: str) -> dict[str, dict[str, Any]]:
+        """Return the live workloads; those of a former resource of the name are none of ours."""
+        children = self._store.children(key)
+        return {
+            kind: child.object()
+            for (kind, _), child in children.items()
+            if kind in WORKLOADS and child.controller in (uid, None)
+        }
 
 
 def _conditions(after: Mapping[str, Any]) -> dict[str, str]:

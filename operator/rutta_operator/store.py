@@ -45,6 +45,8 @@ class Child(NamedTuple):
     uid: str
     version: int
     owner: Key | None
+    controller: str | None
+    """the uid of the resource that it belongs to; None: to nobody, but it has a resource's labels"""
     body: bytes
     """without what the API server keeps of who wrote what; a status only if it is a workload's"""
     holds_replicas: bool
@@ -121,7 +123,13 @@ class Store:
         owner = owner_of(metadata)
         self._unlink(place)
         self._children[place] = Child(
-            metadata["uid"], version, owner, _child(body), _holds_replicas(metadata), "deletionTimestamp" in metadata
+            uid=metadata["uid"],
+            version=version,
+            owner=owner,
+            controller=controller_of(metadata).get("uid"),
+            body=_child(body),
+            holds_replicas=_holds_replicas(metadata),
+            deleting="deletionTimestamp" in metadata,
         )
         if owner is not None:
             self._owned.setdefault(owner, set()).add((place[0], place[2]))
@@ -193,13 +201,18 @@ class Store:
                     yield child.uid, child.version, place, name
 
 
+def controller_of(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the reference to what an object belongs to; empty if it belongs to nobody."""
+    references: list[dict[str, Any]] = metadata.get("ownerReferences") or []
+    return next((one for one in references if one.get("controller")), {})
+
+
 def owner_of(metadata: Mapping[str, Any]) -> Key | None:
     """Return whose an object is: who controls it, or, if nobody does, whose labels it has."""
-    namespace = metadata["namespace"]
-    for reference in metadata.get("ownerReferences", ()):
-        if reference.get("controller"):
-            ours = reference["apiVersion"].partition("/")[0] == GROUP
-            return Key(reference["kind"], namespace, reference["name"]) if ours else None
+    namespace, controller = metadata["namespace"], controller_of(metadata)
+    if controller:
+        ours = controller["apiVersion"].partition("/")[0] == GROUP
+        return Key(controller["kind"], namespace, controller["name"]) if ours else None
     labels = metadata.get("labels") or {}
     kind, name = _ROLES.get(labels.get(names.COMPONENT, "")), labels.get(names.INSTANCE)
     if kind is None or name is None or labels.get(names.MANAGED_BY) != names.MANAGER:

@@ -6,10 +6,12 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import aiohttp
 import kopf
 import pytest
 
 from rutta_operator import lease, log, program
+from rutta_operator.graph import Key
 from rutta_operator.options import Options
 
 HERE = Path(__file__).parent
@@ -57,6 +59,39 @@ class Running:
     def leads(self):
         return self.program._metrics.leader._value.get() == 1
 
+    @property
+    def in_step(self):
+        """Tell whether the watches have brought all that is."""
+        store = self.program._store
+        known = {(key.kind, key.name): one.version for key, one in store.resources.items()}
+        known |= {(kind, name): child.version for (kind, _, name), child in store._children.items()}
+        return not any(known.get(place, 0) < version for place, version in self.api.versions(self.options.namespaces))
+
+    @property
+    def in_step_once(self):
+        """Tell whether it has known all that there was."""
+        return self.program._in_step
+
+    async def page(self, path):
+        """Return status and text of one of its pages."""
+        url = f"http://127.0.0.1:{self.program._pages.port}{path}"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return answer.status, await answer.text()
+
+    def known(self, kind, name, namespace="default"):
+        return self.program._store.resources[Key(kind, namespace, name)]
+
+    def children(self, kind, name, namespace="default"):
+        return self.program._store.children(Key(kind, namespace, name))
+
+    async def settled(self):
+        """Wait until there is nothing more to do, and the watches have told of it all."""
+        await load("fake_api").eventually(lambda: self.idle and self.in_step)
+
+    def again(self):
+        """Work on everything again."""
+        self.program._work.extend(self.program._store.resources)
+
     async def stop(self):
         """Stop it as kubelet does."""
         self.program.stop()
@@ -72,6 +107,18 @@ class Running:
 
 async def _nothing():
     return
+
+
+@pytest.fixture
+def condition(api):
+    """Tells the status of a resource's condition."""
+
+    def find(kind, name, condition, namespace="default"):
+        found = api.get(kind, name, namespace) or {}
+        conditions = (found.get("status") or {}).get("conditions", ())
+        return next((one["status"] for one in conditions if one["type"] == condition), None)
+
+    return find
 
 
 @pytest.fixture

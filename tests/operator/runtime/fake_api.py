@@ -9,7 +9,7 @@ import time
 
 from aiohttp import web
 
-from rutta_operator.kinds import ALL, RESOURCES
+from rutta_operator.kinds import ALL, RESOURCES, SELECTOR
 from rutta_operator.models import API_VERSION
 
 
@@ -30,6 +30,8 @@ class FakeApi:
         self.requests = []  # (verb, plural, name, query)
         self.trouble = []  # functions: (verb, plural, name) → status, headers or None
         self.refusals = []  # functions: object → message or None; for 422
+        self.errors = []  # what watches tell next, in place of anything else
+        self.interceptors = []  # functions that change what is applied, as webhooks do
         self.frozen = set()  # plurals whose watches bring nothing
         self.watches = set()
         self.page = 500
@@ -95,6 +97,17 @@ class FakeApi:
         verbs, not_told = ("create", "patch", "update", "delete"), ("leases", "selfsubjectaccessreviews")
         with self.lock:
             return [one for one in self.requests if one[0] in verbs and one[1] not in not_told]
+
+    def versions(self, namespaces):
+        """Return kind, name and version of what the operator should know."""
+        told = {"events", "leases", "namespaces"}
+        with self.lock:
+            return [
+                ((self.kinds[plural].kind, name), int(found["metadata"]["resourceVersion"]))
+                for (plural, namespace, name), found in self.objects.live.items()
+                if plural not in told and (not namespaces or namespace in namespaces)
+                and (self.kinds[plural].kind in RESOURCES or matches(SELECTOR, found))
+            ]  # fmt: skip
 
     def compact(self):
         """Forget the history: watches that begin anew are told 410."""
@@ -225,11 +238,16 @@ class FakeApi:
         return web.json_response(self.objects.change(place, before, copy.deepcopy(body)))
 
     def on_patch(self, request, place, body, sub):
+        if "strategic" in request.headers["Content-Type"]:
+            return web.json_response(self.objects.edit(place, lambda found: overlay(found, body["spec"]["ports"])))
         if "merge-patch" in request.headers["Content-Type"]:
             return web.json_response(self.objects.edit(place, lambda found: found.update(body)))
-        message = next((text for one in self.refusals if (text := one(body))), None)
+        live = self.objects.live.get(place)
+        message = next((text for one in self.refusals if (text := one(body, live))), None)
         if message is not None:
             return refuse(422, message)
+        for one in self.interceptors:
+            one(body)
         if request.query.get("dryRun"):
             return web.json_response(body)
         try:
@@ -265,11 +283,15 @@ class FakeApi:
 
     async def stream(self, request, response, plural, namespace):
         seen, selector = int(request.query["resourceVersion"]), request.query.get("labelSelector", "")
-        while not request.transport.is_closing():
+        while request.transport is not None and not request.transport.is_closing():
             moved = self.moved
             with self.lock:
                 gone = seen < self.objects.oldest
                 news = [] if plural in self.frozen else [one for one in self.objects.history if one[0] > seen]
+            if self.errors and plural == "ruttarouters":
+                error = {"type": "ERROR", "object": self.errors.pop()}
+                await response.write(json.dumps(error).encode() + b"\n")
+                return
             if gone:
                 error = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
                 await response.write(json.dumps(error).encode() + b"\n")
@@ -284,6 +306,14 @@ class FakeApi:
                     await response.write(json.dumps(event).encode() + b"\n")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(moved.wait(), 1)
+
+
+def overlay(found, changes):
+    """Merge the ports of a Service, as a strategic merge does."""
+    gone = {one["port"] for one in changes if one.get("$patch") == "delete"}
+    ours = {one["port"]: one for one in changes if "$patch" not in one}
+    ports = [one for one in found["spec"]["ports"] if one["port"] not in gone | ours.keys()]
+    found["spec"]["ports"] = ports + [copy.deepcopy(one) for one in ours.values()]
 
 
 def selected(selector, kind, found, before):
@@ -319,12 +349,13 @@ def router(name="main", namespace="default", **spec):
 
 
 def shipper(name="edge", to="main", namespace="default", **spec):
-    reference = {"kind": "RuttaRouter", "name": to} if isinstance(to, str) else to
-    said = {"sources": [{"name": "udp", "udp": {"port": 10002, "codec": "json"}}], "to": [reference]}
+    to = {"kind": "RuttaRouter", "name": to} if isinstance(to, str) else to
+    sources = [{"name": "udp", "udp": {"port": 10002, "codec": "json"}}]
+    said = {"sources": sources, "to": to if isinstance(to, list) else [to]}
     return resource("RuttaShipper", name, namespace, **said | spec)
 
 
-async def eventually(probe, seconds=8.0):
+async def eventually(probe, seconds=30.0):
     """Wait until something is true, and return it."""
     end = time.monotonic() + seconds
     while not (found := probe()):

@@ -1,0 +1,101 @@
+"""Who works: the Lease, its release, its loss; and what is asked before anybody works."""
+
+import pytest
+
+from rutta_operator import lease
+
+
+async def test_only_the_holder_of_the_lease_writes(api, fake, start):
+    first = await start()
+    second = await start(ready=False)
+    await fake.eventually(lambda: second.in_step_once)
+    api.apply(fake.router())
+    await fake.eventually(lambda: api.names("Deployment"))
+    assert first.leads
+    assert not second.leads
+    assert holder(api) == "operator-0"
+
+
+async def test_a_clean_stop_hands_over(api, fake, start, condition):
+    first = await start()
+    second = await start(ready=False)
+    await fake.eventually(lambda: second.in_step_once)
+    assert await first.stop() == 0
+    assert holder(api) in ("", "operator-1")
+    await fake.eventually(lambda: second.leads)
+    api.apply(fake.router())
+    await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
+
+
+async def test_a_holder_that_died_is_followed_when_its_time_is_over(api, fake, start, monkeypatch):
+    monkeypatch.setattr(lease, "DURATION", 1)
+    first = await start()
+    second = await start(ready=False)
+    await fake.eventually(lambda: second.in_step_once)
+    await first.kill()
+    assert holder(api) == "operator-0"
+    await fake.eventually(lambda: second.leads)
+    assert api.get("Lease", "rutta-operator")["spec"]["leaseTransitions"] == 2
+
+
+async def test_a_lease_that_somebody_took_ends_the_process(api, fake, start):
+    operator = await start()
+    api.edit("Lease", "rutta-operator", lambda found: found["spec"].update(holderIdentity="another"))
+    await fake.eventually(operator.task.done)
+    assert operator.task.result() == 1
+    assert holder(api) == "another"
+
+
+async def test_a_lease_that_cannot_be_renewed_ends_the_process(api, fake, start, monkeypatch):
+    monkeypatch.setattr(lease, "_DEADLINE", 0.3)
+    operator = await start()
+    api.trouble.append(lambda verb, plural, name: 503 if plural == "leases" else None)
+    await fake.eventually(operator.task.done)
+    assert operator.task.result() == 1
+
+
+async def test_every_missing_verb_is_said_at_once(api, fake, start, caplog):
+    api.denied.update({("patch", "services"), ("delete", "deployments"), ("update", "leases")})
+    operator = await start(ready=False)
+    await fake.eventually(operator.task.done)
+    assert operator.task.result() == 22
+    said = caplog.text
+    for verb in ("patch services", "delete deployments.apps", "update leases.coordination.k8s.io in namespace default"):
+        assert verb in said
+
+
+async def test_the_kinds_are_waited_for(api, fake, start, condition, caplog, monkeypatch):
+    from rutta_operator import preflight
+
+    monkeypatch.setattr(preflight, "_PAUSE", 0.05)
+    api.missing.add("RuttaProxy")
+    operator = await start(ready=False)
+    await fake.eventually(lambda: "is not served yet" in caplog.text)
+    assert await operator.page("/readyz") == (503, "the cluster is not known yet\n")
+    assert await operator.page("/healthz") == (200, "ok\n")
+    api.missing.clear()
+    api.apply(fake.router())
+    await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
+    assert await operator.page("/readyz") == (200, "ok\n")
+
+
+async def test_the_metrics_tell_of_conditions_and_work(api, fake, start, condition):
+    api.apply(fake.router())
+    operator = await start()
+    await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
+    await operator.settled()
+    _, text = await operator.page("/metrics")
+    labels = 'kind="RuttaRouter",name="main",namespace="default",status="True",type="Ready"'
+    assert f"rutta_resource_condition{{{labels}}} 1.0" in text
+    assert 'rutta_operator_applies_total{kind="Deployment"} 1.0' in text
+    assert "rutta_operator_leader 1.0" in text
+    assert "rutta_operator_queue_depth 0.0" in text
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(lease, "_ANSWER", 1.0)
+
+
+def holder(api):
+    return api.get("Lease", "rutta-operator")["spec"]["holderIdentity"]
