@@ -54,6 +54,7 @@ class EngineCollector(Collector):
         yield from self._listeners()
         yield from self._targets()
         yield from self._links()
+        yield from self._files()
 
     def _listeners(self) -> Iterable[Metric]:
         received = CounterMetricFamily("rutta_events_received", "Events a codec accepted.", labels=["listener"])
@@ -112,6 +113,14 @@ class EngineCollector(Collector):
                 if key in status:
                     family.add_metric([label], status[key])
         return peers, *counters.values()
+
+    def _files(self) -> Iterable[Metric]:
+        ears = [ear for ear in self._router.ears.values() if ear.entry.kind == "sources"]
+        if not ears:
+            return ()
+        from rutta.tail.metrics import families  # shippers only
+
+        return families((ear.entry.name, ear.listener.status()) for ear in ears)
 
     def _link_status(self) -> Iterator[tuple[str, Any]]:
         for ear in self._router.ears.values():

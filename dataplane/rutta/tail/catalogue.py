@@ -56,6 +56,7 @@ class Catalogue:
         self._bucket = bucket
         self._entries: dict[Key, Entry] = {}
         self._stopped = 0.0
+        self._resumed: set[str] = set()  # names under which there is still the file of before the restart
         self._complained: set[str] = set()
 
     # --- looking ----------------------------------------------------------------------------------------------
@@ -89,23 +90,36 @@ class Catalogue:
     def recover(self) -> None:
         """Find what was rotated away while nothing ran; to be called after the first scan."""
         entries, self._entries = self._entries, {}
+        by_live: dict[str, list[Entry]] = {}
         for entry in entries.values():
             if not entry.copy:
-                self._recover(entry)
+                by_live.setdefault(entry.path, []).append(entry)
+        for live, known in by_live.items():
+            self._recover(live, known)
+        self._resumed.clear()
 
-    def _recover(self, entry: Entry) -> None:
-        folder, live = os.path.split(entry.path)
-        names = self._older(folder, live)
-        at = next((n for n in self._older(folder, live, anything=True) if _is(entry, f"{folder}/{n}")), None)
-        if at is None:
-            names = [name for name in names if _modified(f"{folder}/{name}") > self._stopped]
-        else:
-            one = self._follow(f"{folder}/{at}", live=entry.path, lost=True)
-            if one is not None:
-                one.resume(min(entry.done), entry.done, head=entry.fingerprint)
-            names = generations.newer(names, at) if at in names else []
-        for name in names:
-            self._follow(f"{folder}/{name}", live=entry.path, lost=True)
+    def _recover(self, live: str, known: Sequence[Entry]) -> None:
+        """Find the generations of one log that were known, and those that came after all of them."""
+        folder, name = os.path.split(live)
+        names = self._older(folder, name)
+        places = [place for entry in known if (place := self._place(folder, name, live, entry)) is not None]
+        if live in self._resumed:
+            return
+        ordered = [names.index(place) for place in places if place in names]
+        newer = names[max(ordered) + 1 :] if ordered else []
+        if not places:
+            newer = [one for one in names if _modified(f"{folder}/{one}") > self._stopped]
+        for one in newer:
+            self._follow(f"{folder}/{one}", live=live, lost=True)
+
+    def _place(self, folder: str, name: str, live: str, entry: Entry) -> str | None:
+        """Find what became of a file, and go on in it; return its name now."""
+        related = self._older(folder, name, anything=True)
+        at = next((one for one in related if _is(entry, f"{folder}/{one}")), None)
+        one = None if at is None else self._follow(f"{folder}/{at}", live=live, lost=True)
+        if one is not None:
+            one.resume(min(entry.done), entry.done, head=entry.fingerprint)
+        return at
 
     # --- finding ----------------------------------------------------------------------------------------------
 
@@ -137,7 +151,9 @@ class Catalogue:
         if head.size and not head.fits(first):
             return False
         del self._entries[entry.key]
+        self._resumed.add(entry.path)
         if one.size < done:  # it was cut short meanwhile
+            self._resumed.discard(entry.path)
             self._entries[(-1, len(self._entries))] = entry
             return False
         if entry.copy:
