@@ -50,6 +50,7 @@ class Catalogue:
         self.awake: dict[Key, Followed] = {}  # those that are looked at all the time
         self.abandoned = 0  # bytes that were there and could not be read
         self.cuts = 0
+        self._apart = 0
         self._finder = finder
         self._make = make
         self._folders = folders
@@ -277,7 +278,7 @@ class Catalogue:
             path = f"{folder}/{name}"
             key = regular(path)
             other = self.files.get(key) if key is not None else None
-            if other is not None and not other.is_copy:
+            if other is not None and not (other.is_copy or other.is_ended):
                 continue
             if not one.head.fits(first_bytes(path)) or not goes_on(path, one.position, one.last):
                 continue
@@ -292,15 +293,24 @@ class Catalogue:
 
     def _hand_over(self, one: Followed, path: str, other: Followed | None) -> bool:
         """Let another file be read instead, with all that is known of the first: its state, what is under way."""
-        if other is not None:
+        if other is not None and other.is_copy:
             del self.files[other.key]
             other.close()
+        elif other is not None:
+            self._set_apart(other)
         heir = self._follow(path, live=one.live, lost=True)
         if heir is None:
             return False
         heir.shaper, heir.marks, one.marks = one.shaper, one.marks, [Mark() for _ in one.marks]
         heir.resume(one.position, one.ends, head=one.head)
         return True
+
+    def _set_apart(self, one: Followed) -> None:
+        """Its inode is another file's now: keep it by a number of our own until all of it is done."""
+        del self.files[one.key]
+        self._apart += 1
+        one.key = (-1, self._apart)
+        self.files[one.key] = one
 
     # --- ending -----------------------------------------------------------------------------------------------
 

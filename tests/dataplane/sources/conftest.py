@@ -78,6 +78,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "SETTLE", 0.001)
     monkeypatch.setattr(catalogue, "STALE", 0.1)
     monkeypatch.setattr(saving, "EVERY", 0.005)
+    monkeypatch.setattr(saving, "SHARE", 0)
     monkeypatch.setattr(checkpoints, "LOCK_EVERY", 0.005)
 
 
