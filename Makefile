@@ -6,7 +6,7 @@ ENV    := $(VENV)/.done
 FILE   ?= examples/quickstart.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fuzz e2e e2e-all bench crds docs charts k8s images lock clean
+.PHONY: help up test check fuzz e2e e2e-all bench bench-operator crds docs charts k8s images lock clean
 
 help: ## print this
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ e2e-all: $(ENV) ## all scenarios, with as many events as the promise says (an ho
 
 bench: $(ENV) ## how fast it is, beside rsyslog, syslog-ng and Logprep where they are installed
 	$(BIN)/python bench/run.py
+
+bench-operator: $(ENV) ## what the operator costs with 1 000 resources, on a kind cluster with kwok's fake nodes
+	$(BIN)/python bench/scale.py
 
 crds: $(ENV) ## regenerate what comes from the data plane's types: the schema that ruttactl checks against, and crds/
 	$(BIN)/rutta schema > operator/rutta_operator/schema.json

@@ -1,10 +1,11 @@
 """``make bench-operator``: what the operator costs with a thousand resources, on a real API server.
 
 It makes a kind cluster whose only real node runs the control plane. The pods "run" on fake nodes: kwok, one process
-beside the cluster (``kwok --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake``, with the stages that it
-has built in), keeps their leases and lets every pod that is scheduled there be Running and Ready, so Deployments and
-DaemonSets become available. The operator runs from its image in Docker, in the host's network, with its chart's
-rights; one server stands in for the data plane's health pages. Who wrote what is read from the API server's audit log.
+beside the cluster (``kwok --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake --config
+rutta_scale/kwok.yaml``), keeps their leases and lets every pod that is scheduled there be Running and Ready, so
+Deployments and DaemonSets become available. The operator runs from its image in Docker, in the host's network, with its
+chart's rights; one server stands in for the data plane's health pages. Who wrote what is read from the API server's
+audit log.
 
 Needed on PATH: docker, kind, kubectl, helm, kwok. KIND_NODE_IMAGE names the image of kind's node, if not kind's own.
 """
@@ -14,6 +15,7 @@ import asyncio
 import datetime
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.image:
         say("Building the operator's image ...")
         run("docker", "build", "-q", "-f", "Dockerfile.operator", "-t", IMAGE, ".", timeout=900)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(BROKEN))  # so that nothing is left running
     place = Place(options.cluster, ROOT / "var" / "bench" / options.cluster)
     try:
         place.make(nodes=4, pods=options.resources * 4)
@@ -74,8 +77,7 @@ async def _measure(options: argparse.Namespace, place: Place) -> Figures:
                 await bench.settled()
                 restart = await bench.restart()
         finally:
-            (place.folder / "operator.log").write_text(program.log(), "utf-8")
-            program.remove()
+            program.end(place.folder / "operator.log")
         return Figures(setting, options.resources, nothing, still, changes, restart)
 
 

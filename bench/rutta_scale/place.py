@@ -19,6 +19,7 @@ from rutta_scale.shell import run, say
 Object = dict[str, Any]
 NAMESPACE = "rutta-system"
 FAKE = {"type": "kwok"}
+_STAGES = Path(__file__).parent / "kwok.yaml"
 _AUDIT = "/var/log/kubernetes/audit.log"
 _FOLDER = "/etc/kubernetes/audit"
 _POLICY = {
@@ -66,7 +67,8 @@ class Place:
         self._allow()
         log = (self.folder / "kwok.log").open("wb")
         chosen = "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"
-        words = ["kwok", "--kubeconfig", self.admin, "--manage-all-nodes=false", chosen]
+        words = ["kwok", "--kubeconfig", self.admin, "--config", str(_STAGES), "--manage-all-nodes=false", chosen]
+        words += ["--node-lease-duration-seconds", "40", "--cidr", "10.200.0.0/16", "--node-ip", "192.0.2.1"]
         self._kwok = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
         self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
 
@@ -88,7 +90,8 @@ class Place:
 
     def _allow(self) -> None:
         """Give the operator the rights that its chart gives it, and the one who measures all of them."""
-        rendered = run("helm", "template", "rutta", "charts/rutta", "-n", NAMESPACE, "--set", "crds.enabled=false")
+        words = ["--set", "crds.enabled=false", "--kube-version", "1.30.0"]
+        rendered = run("helm", "template", "rutta", "charts/rutta", "-n", NAMESPACE, *words)
         kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
         rights = [one for one in yaml.safe_load_all(rendered) if one and one["kind"] in kinds]
         rights = [one for one in rights if "helm.sh/hook" not in one["metadata"].get("annotations", {})]
@@ -144,10 +147,11 @@ class Place:
         return int(self._inside(f"wc -c < {_AUDIT}"))
 
     def audit(self, since: int, account: str) -> list[Object]:
-        """Return what a ServiceAccount asked for since a place in the audit log, oldest first."""
+        """Return what a ServiceAccount asked of objects since a place in the audit log, oldest first."""
         user = f'"username":"system:serviceaccount:{NAMESPACE}:{account}"'
         lines = self._inside(f"tail -c +{since + 1} {_AUDIT}").splitlines()
-        return [json.loads(line) for line in lines if user in line]
+        entries = (json.loads(line) for line in lines if user in line)
+        return [one for one in entries if "objectRef" in one]  # /version, /apis and the like are of none
 
     def _inside(self, script: str) -> str:
         return run("docker", "exec", f"{self.name}-control-plane", "sh", "-c", script)

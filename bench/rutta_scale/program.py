@@ -1,6 +1,7 @@
 """The operator as it is shipped: its image, run by Docker in the host's network with its ServiceAccount's token."""
 
 import re
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -47,9 +48,11 @@ class Program:
         """Leave nothing of it."""
         run("docker", "rm", "-f", _NAME)
 
-    def log(self) -> str:
-        """Return what it said."""
-        return run("sh", "-c", f"docker logs {_NAME} 2>&1")
+    def end(self, log: Path) -> None:
+        """Keep what it said, and remove it."""
+        with log.open("wb") as file:
+            subprocess.run(["docker", "logs", _NAME], stdout=file, stderr=subprocess.STDOUT, check=False)
+        self.remove()
 
     def is_caught_up(self, resources: int) -> bool:
         """Tell whether it leads, has looked at so many resources, and has nothing to do. Raises Failed if it ended."""

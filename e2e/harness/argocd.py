@@ -154,7 +154,7 @@ class ArgoCD:
         return until(there, seconds, f"Application {application} is {sync} and {health}", pause=1)
 
     def watch(self, application: str, seconds: int) -> "Watch":
-        """Begin to write down every state of an Application."""
+        """Begin to write down every state of an Application; ``with`` ends what is left of it."""
         return Watch(self.kubectl, application, seconds)
 
 
@@ -168,6 +168,13 @@ class Watch:
         words = ["timeout", str(seconds), "kubectl", "--kubeconfig", kubectl.kubeconfig, "-n", NAMESPACE, *path]
         self._running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self._seconds = seconds
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.terminate()
+        self._running.communicate(timeout=30)
 
     def is_running(self) -> bool:
         """Tell whether its time is not up."""
