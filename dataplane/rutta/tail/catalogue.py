@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from rutta.tail import generations
 from rutta.tail.checkpoints import Entry
-from rutta.tail.fingerprint import PACKED, Key, first_bytes, goes_on
+from rutta.tail.fingerprint import PACKED, Key, first_bytes, goes_on, head_of
 from rutta.tail.folders import Folders
 from rutta.tail.followed import Followed
 from rutta.tail.globs import regular
@@ -192,6 +192,7 @@ class Catalogue:
         except OSError as exc:
             self.complain(path, f"cannot be opened: {exc.strerror}")
             return None
+        one.head = head_of(one.first())
         if lost:
             one.lost_at = time.monotonic()
         one.siblings = frozenset(self._sibling_keys(one))

@@ -107,6 +107,7 @@ class Tail:
         try:
             if self._checkpoints is not None and (is_begun := await self._lock(self._checkpoints)):
                 self._begin()
+                await self._save_at_once()
             if self._watcher is not None:
                 loop.add_reader(self._watcher.descriptor, self._tell)
             while not self._stopping:
@@ -291,6 +292,11 @@ class Tail:
             if self._saver.at is not None and time.monotonic() >= self._saver.at:
                 self._saver.start(self.catalogue.files.values())
         touched.clear()
+
+    async def _save_at_once(self) -> None:
+        """Write down which files there are before anything is read: from now on it is no first start any more."""
+        if self._saver is not None:
+            await self._saver.end(self.catalogue.files.values())
 
     async def _finish(self, intake: Intake) -> None:
         """Let what was read be done, and written down as it is. Without checkpoints nothing held is kept back."""
