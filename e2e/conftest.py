@@ -60,11 +60,11 @@ def suite(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Print a line past pytest's capturing: what a run measured belongs to its output."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    capturing = request.config.pluginmanager.get_plugin("capturemanager")
 
     def write(text: str) -> None:
-        reporter.ensure_newline()
-        reporter.write_line(text)
+        with capturing.global_and_fixture_disabled():
+            print(text, flush=True)
 
     return write
 

@@ -43,7 +43,7 @@ class Kubectl:
         """Delete an object; waits until it is gone unless told otherwise."""
         return self("delete", kind, name, *words)
 
-    def patch(self, kind: str, name: str, patch: Object, form: str = "merge", *words: str) -> str:
+    def patch(self, kind: str, name: str, patch: Object | list[Object], form: str = "merge", *words: str) -> str:
         """Patch an object."""
         return self("patch", kind, name, "--type", form, "-p", json.dumps(patch), *words)
 
