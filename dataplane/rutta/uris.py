@@ -1,8 +1,9 @@
 """The original's target URIs (``influxdb://./?endpoint=http://h:8086/write&db=logs``) as entries of the config file.
 
 The scheme is the component; query keys are its settings, in any case of letters; what every target has is set by dotted
-keys (``buffer.maxBytes=64Mi``). ``+`` stays ``+`` and percent-escapes are decoded (a token may hold either). Host, port
-and path mean something only to components that name ``from_uri``.
+keys (``buffer.maxBytes=64Mi``). A component may name as ``URI_REST`` a setting that takes all keys which are not ours
+(kafka: those of its client, ``linger.ms=5``). ``+`` stays ``+`` and percent-escapes are decoded (a token may hold
+either). Host, port and path mean something only to components that name ``from_uri``.
 """
 
 import types
@@ -37,11 +38,13 @@ def entry_of_uri(uri: str) -> dict[str, Any]:
     entry: dict[str, Any] = {}
     found: list[Problem] = []
     for key, text in pairs(parts.query):
-        head = key.partition(".")[0]
-        if head in COMMON:
-            _put(entry, _Common, key, text, found)
+        is_common = key.partition(".")[0] in COMMON
+        into, kind = (entry, _Common) if is_common else (settings, module.Config)
+        rest = getattr(module, "URI_REST", None)
+        if rest and not _is_known(kind, key):
+            settings.setdefault(rest, {})[key] = text
         else:
-            _put(settings, module.Config, key, text, found)
+            _put(into, kind, key, text, found)
     _credentials(parts, settings, module.Config)
     if found:
         raise ConfigError(found)
@@ -63,6 +66,13 @@ def _component(scheme: str, uri: str) -> str:
     if not scheme or ":" not in uri:
         raise ConfigError(f"{uri!r} is not a target URI; write it like console://. or influxdb://./?endpoint=…")
     raise ConfigError(f"there is no target {scheme!r}; there are {', '.join(names)}")
+
+
+def _is_known(kind: type[Struct], key: str) -> bool:
+    """Whether a key, with all its dots, is one of ours; if not, it is one of the library behind a component."""
+    problems: list[Problem] = []
+    _put({}, kind, key, "", problems)
+    return not problems
 
 
 def _put(into: dict[str, Any], kind: type[Struct], key: str, text: str, found: list[Problem]) -> None:

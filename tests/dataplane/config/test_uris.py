@@ -85,3 +85,13 @@ def test_a_uri_may_be_a_secret_and_is_never_quoted(tmp_path):
 def test_a_uri_that_cannot_be_split_is_a_config_error(uri):
     with pytest.raises(ConfigError, match="the URI cannot be read"):
         entry_of_uri(uri)
+
+
+def test_keys_of_the_library_behind_a_target_pass_through_as_they_are():
+    uri = "kafka://.?topicName=logs&bootstrap.servers=b:9092&compression.type=gzip&batch.size=9&batch.maxEvents=7&retries=5"
+    entry = entry_of_uri(uri)
+    assert entry["batch"] == {"maxEvents": 7}
+    assert entry["kafka"] == {
+        "topicName": "logs",
+        "producer": {"bootstrap.servers": "b:9092", "compression.type": "gzip", "batch.size": "9", "retries": "5"},
+    }
