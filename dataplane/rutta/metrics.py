@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from rutta import VERSION
 from rutta.router import Router
+from rutta.tail.metrics import families
 
 STATES: Final = ("Starting", "Healthy", "Retrying", "CircuitOpen")
 
@@ -116,10 +117,6 @@ class EngineCollector(Collector):
 
     def _files(self) -> Iterable[Metric]:
         ears = [ear for ear in self._router.ears.values() if ear.entry.kind == "sources"]
-        if not ears:
-            return ()
-        from rutta.tail.metrics import families  # shippers only
-
         return families((ear.entry.name, ear.listener.status()) for ear in ears)
 
     def _link_status(self) -> Iterator[tuple[str, Any]]:

@@ -82,7 +82,12 @@ def _pattern(text: str) -> "re.Pattern[bytes]":
 
 def _say_bug(watching: "asyncio.Task[None]") -> None:
     if not watching.cancelled() and (exc := watching.exception()) is not None:
-        log.error("The watch of pods met a bug; labels stay as they are: %r", exc, exc_info=exc, extra={"event": "bug"})
+        log.error(
+            "The watch of pods met a bug; labels stay as they are: %r",
+            exc,
+            exc_info=exc,
+            extra={"event": "pods_watch_bug"},
+        )
 
 
 def make(config: Config, name: str) -> "ContainerLogs":
