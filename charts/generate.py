@@ -160,6 +160,9 @@ def plain(schema: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("anyOf", "oneOf", "allOf"):
         if key in kept:
             kept[key] = [plain(one) for one in kept[key]]
+    for end in ("Minimum", "Maximum"):  # a word beside the number in OpenAPI 3.0, the number itself in JSON schema
+        if kept.pop(f"exclusive{end}", False):
+            kept[f"exclusive{end}"] = kept.pop(end.lower())
     if schema.get("x-kubernetes-int-or-string"):
         kept["type"] = ["integer", "string"]
     if "properties" in schema and "type" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
