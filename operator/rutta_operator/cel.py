@@ -19,6 +19,7 @@ Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired
 ALL: Final[Sequence[Kind]] = ("RuttaRouter", "RuttaShipper", "RuttaProxy")
 _ROUTER: Final[Sequence[Kind]] = ("RuttaRouter",)
 _PROXY: Final[Sequence[Kind]] = ("RuttaProxy",)
+_SHIPPER: Final[Sequence[Kind]] = ("RuttaShipper",)
 _RECEIVERS: Final[Sequence[Kind]] = ("RuttaRouter", "RuttaProxy")
 _SENDERS: Final[Sequence[Kind]] = ("RuttaShipper", "RuttaProxy")
 _ON_NODES: Final[Sequence[Kind]] = ("RuttaRouter", "RuttaShipper")  # what may be a DaemonSet
@@ -89,6 +90,13 @@ def _replicas() -> Iterator[Rule]:
     yield Rule(
         "autoscaling-bounds", _RECEIVERS, (*_SPEC, "autoscaling"), "self.minReplicas <= self.maxReplicas",
         "is less than minReplicas, which is 2 if it says nothing", field=".maxReplicas",
+    )  # fmt: skip
+
+    yield Rule(
+        "service-account", _SHIPPER, _SPEC,
+        "!has(self.serviceAccountName) || self.sources.exists(s, has(s.containerLogs))",
+        "does nothing without a source containerLogs, which reads labels and owners by it", "FieldValueForbidden",
+        ".serviceAccountName",
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic.alias_generators import to_camel
 
 from rutta_operator.checking import SECRET_KEY, SECRET_NAME, wrong_duration, wrong_port
-from rutta_operator.pod_settings import Autoscaling, DisruptionBudget, Model, PodSettings, Service
+from rutta_operator.pod_settings import Autoscaling, DisruptionBudget, Model, ObjectName, PodSettings, Service
 
 GROUP: Final = "rutta.logary.tech"
 API_VERSION: Final = f"{GROUP}/v1alpha1"
@@ -224,6 +224,8 @@ class ShipperSpec(Common):
     """how many pods may be away at once when nodes are drained"""
     service: Service = Service()
     """the Service of those sources that listen"""
+    service_account_name: ObjectName | None = None
+    """whose token containerLogs reads labels and owners of the node's pods by; none: it knows what paths tell"""
     sources: Annotated[list[Listener], Field(min_length=1, max_length=MOST)]
     """what it reads: files, and every listener"""
     to: Annotated[list[Reference], Field(min_length=1, max_length=8)]

@@ -29,6 +29,7 @@ def problems(document: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[P
     yield from _link(spec)
     yield from _workload(kind, spec)
     yield from _autoscaling(spec)
+    yield from _account(spec)
     yield from _consents(spec)
     yield from _routes(spec)
     yield from _uris(spec)
@@ -154,6 +155,13 @@ def _autoscaling(spec: Mapping[str, Any]) -> Iterator[Problem]:
     least, most = scaling.get("minReplicas", 2), scaling.get("maxReplicas")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         yield Problem(("spec", "autoscaling", "maxReplicas"), f"{most} is less than minReplicas, {least}")
+
+
+def _account(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    if spec.get("serviceAccountName") is None or any("containerLogs" in one for _, one in entries(spec, "sources")):
+        return
+    text = "does nothing without a source containerLogs, which reads labels and owners by it"
+    yield Problem(("spec", "serviceAccountName"), text)
 
 
 def _consents(spec: Mapping[str, Any]) -> Iterator[Problem]:

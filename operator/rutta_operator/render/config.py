@@ -14,7 +14,7 @@ from typing import Final
 
 from rutta_operator import names
 from rutta_operator.plan import Plan
-from rutta_operator.render import Context, Object
+from rutta_operator.render import Context, Object, node
 from rutta_operator.render.drain import drain
 from rutta_operator.render.identity import named
 
@@ -37,5 +37,6 @@ def digest(plan: Plan, resources: Mapping[str, Mapping[str, str]]) -> str:
     needs = [
         *(plan.config.get(key) for key in ("role", "name", "health")),
         *(plan.ports, plan.link, sorted(plan.secrets), resources["limits"].get("memory"), drain(plan).grace),
+        *node.mounts(plan),
     ]
     return hashlib.sha256(json.dumps(needs, sort_keys=True).encode()).hexdigest()

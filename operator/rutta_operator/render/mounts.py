@@ -1,7 +1,7 @@
-"""Volumes and where they are mounted: the config, a place for temporary files, and Secrets key by key.
+"""Volumes and where they are mounted: the config, a place for temporary files, Secrets key by key, the node's logs.
 
-A source that needs something of the node (container logs) names its volumes and mounts here; there is none yet. The
-source ``file`` reads what is in the pod: paths of the node are there only if the resource's podTemplate mounts them.
+The source ``file`` reads what is in the pod: paths of the node are there only if the resource's podTemplate mounts
+them. What ``containerLogs`` needs of the node is in ``node``.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from rutta_operator.plan import SECRETS, Plan, SecretKey
+from rutta_operator.render import node
 
 CONFIG: Final = "/etc/rutta/config"
 _MODE: Final = 0o440  # root, and by fsGroup the user of the process
@@ -23,6 +24,7 @@ def volumes(plan: Plan, config: str) -> list[dict[str, Any]]:
         {"name": "config", "configMap": {"name": config}},
         {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}},
         *(_secret(name, keys) for name, keys in _by_name(plan.secrets)),
+        *node.volumes(plan),
     ]
 
 
@@ -35,6 +37,7 @@ def mounts(plan: Plan) -> list[dict[str, Any]]:
             {"name": _volume(name), "mountPath": f"{SECRETS}/{name}", "readOnly": True}
             for name, _ in _by_name(plan.secrets)
         ),
+        *node.mounts(plan),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from rutta_operator.models import Resource
 from rutta_operator.plan import Plan
-from rutta_operator.render import Context, Object, config, sizing
+from rutta_operator.render import Context, Object, config, node, sizing
 from rutta_operator.render.autoscaling import autoscalers
 from rutta_operator.render.monitoring import monitors
 from rutta_operator.render.network import network_policies
@@ -21,7 +21,7 @@ def objects(plan: Plan, resource: Resource, context: Context) -> list[Object]:
     resources = sizing.resources(resource)
     name = config.name(plan, resources)
     return [
-        service_account(plan, context),
+        *([] if node.account(resource) else [service_account(plan, context)]),
         config.config_map(plan, context, name),
         *services(plan, resource, context),
         *network_policies(plan, resource, context),

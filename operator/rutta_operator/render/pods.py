@@ -1,7 +1,7 @@
 """The pod template: what a pod is, before the resource's ``podTemplate`` is laid over it.
 
 It satisfies Pod Security "restricted" (https://kubernetes.io/docs/concepts/security/pod-security-standards/), unless a
-listener asks for a ``hostPort``.
+listener asks for a ``hostPort`` or a source reads the node's logs (``node``).
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, Final
 from rutta_operator import names
 from rutta_operator.models import Resource
 from rutta_operator.plan import HEALTH_PORT, Plan
-from rutta_operator.render import Context, Object, mounts
+from rutta_operator.render import Context, Object, mounts, node
 from rutta_operator.render.config import FILE
 from rutta_operator.render.drain import drain
 
@@ -33,8 +33,8 @@ def template(
 ) -> dict[str, Any]:
     """Return the pod template; ``config`` is the name of the ConfigMap."""
     spec = {
-        "serviceAccountName": names.workload(plan.key),
-        "automountServiceAccountToken": False,
+        "serviceAccountName": node.account(resource) or names.workload(plan.key),
+        "automountServiceAccountToken": node.account(resource) is not None,
         "enableServiceLinks": False,  # variables named after Services could be taken for LOGARY_RUTTA_* settings
         "terminationGracePeriodSeconds": drain(plan).grace,
         "securityContext": _security(plan),
@@ -47,10 +47,11 @@ def template(
 
 
 def _security(plan: Plan) -> dict[str, Any]:
+    user = node.USER if node.reads(plan) else USER
     found: dict[str, Any] = {
-        "runAsNonRoot": True,
-        "runAsUser": USER,
-        "runAsGroup": USER,
+        "runAsNonRoot": user != 0,
+        "runAsUser": user,
+        "runAsGroup": user,
         "fsGroup": USER,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
@@ -99,6 +100,7 @@ def _container(plan: Plan, resource: Resource, context: Context, resources: Mapp
         "name": CONTAINER,
         "image": resource.spec.image or context.image,
         "args": [names.role(plan.key), "--config", f"{mounts.CONFIG}/{FILE}"],
+        **node.environment(plan),
         "ports": _ports(plan, resource),
         "resources": resources,
         "startupProbe": _probe("/healthz", period=1, failures=60),

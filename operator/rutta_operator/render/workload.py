@@ -10,7 +10,7 @@ from typing import Any, Final
 from rutta_operator import names
 from rutta_operator.models import Resource, RuttaShipper
 from rutta_operator.plan import Plan
-from rutta_operator.render import Context, Object, pods
+from rutta_operator.render import Context, Object, node, pods
 from rutta_operator.render.drain import drain
 from rutta_operator.render.identity import named
 from rutta_operator.render.overlay import laid_over
@@ -19,7 +19,7 @@ _HISTORY: Final = 2  # old revisions: their ConfigMaps are gone, so there is lit
 
 
 def service_account(plan: Plan, context: Context) -> Object:
-    """Return the ServiceAccount; processes never talk to the API server, so there is no token."""
+    """Return the ServiceAccount, without a token; who reads pods by the API server has one of its user's."""
     account = named("v1", "ServiceAccount", names.workload(plan.key), plan.key, context)
     return account | {"automountServiceAccountToken": False}
 
@@ -37,7 +37,7 @@ def workload(plan: Plan, resource: Resource, context: Context, config: str, reso
     if plan.workload == "Deployment":
         spec |= _deployment(plan, autoscaled=is_autoscaled(resource))
     else:
-        spec |= {"updateStrategy": _rolling(surge=not _takes_node_ports(template))}
+        spec |= {"updateStrategy": _rolling(surge=not (_takes_node_ports(template) or _only_reads_logs(plan)))}
     return named("apps/v1", plan.workload, names.workload(plan.key), plan.key, context) | {"spec": spec}
 
 
@@ -54,6 +54,11 @@ def _deployment(plan: Plan, *, autoscaled: bool) -> dict[str, Any]:
 def _rolling(*, surge: bool) -> dict[str, Any]:
     amounts = {"maxSurge": 1, "maxUnavailable": 0} if surge else {"maxSurge": 0, "maxUnavailable": 1}
     return {"type": "RollingUpdate", "rollingUpdate": amounts}
+
+
+def _only_reads_logs(plan: Plan) -> bool:
+    """Tell whether nobody misses a pod between two: the node keeps its logs, and how far they are done, meanwhile."""
+    return node.reads(plan) and not plan.ports
 
 
 def _takes_node_ports(template: Any) -> bool:

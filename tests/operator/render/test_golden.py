@@ -20,6 +20,7 @@ CONTEXTS = {
     "router": {"owner": Owner("rutta.logary.tech/v1alpha1", "RuttaRouter", "main", "6f1c"), "monitoring": True},
     "shipper": {"image_pull_secrets": ("registry",)},
     "proxy": {},
+    "logs": {},
 }
 
 
