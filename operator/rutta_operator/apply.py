@@ -31,6 +31,8 @@ class Wanted(NamedTuple):
     """the resource's"""
     objects: Sequence[Object]
     """in the order in which they are applied"""
+    is_new: bool
+    """whether this is the first pass over the resource: then its objects are missing for no other reason"""
     checked: bool
     """whether a user's pod template is in the workload, so that the API server should judge it first"""
 
@@ -53,14 +55,27 @@ class Applier:
         self._settled: dict[tuple[str, str, str], tuple[str, dict[str, str]]] = {}
 
     async def apply(self, wanted: Wanted) -> Applied:
-        """Apply what differs, then prune. Raises what may pass: Unavailable, Conflict, Gone."""
+        """Apply what differs, then prune. Raises OwnerGone, and what may pass: Unavailable, Conflict, Gone."""
         live = self._store.children(wanted.key)
+        await self._alive(wanted, live)
         marked = [_mark(one) for one in wanted.objects]
         found = await self._checked(wanted, marked, live)
         if not found.refusals:
             found = await self._all(wanted, marked, live)
         await self._prune(wanted, found)
         return found
+
+    async def _alive(self, wanted: Wanted, live: Mapping[tuple[str, str], Child]) -> None:
+        """See that a resource is still there if objects of it are gone: the watch of those may be the faster one.
+
+        Else we would make anew what the garbage collector takes away. Raises OwnerGone.
+        """
+        if wanted.is_new or all((one["kind"], one["metadata"]["name"]) in live for one in wanted.objects):
+            return
+        key = wanted.key
+        metadata = await self._cluster.metadata(key.kind, key.namespace, key.name, cached=False)
+        if metadata is None or metadata["uid"] != wanted.uid or "deletionTimestamp" in metadata:
+            raise OwnerGone
 
     async def _checked(
         self, wanted: Wanted, marked: Sequence[Object], live: Mapping[tuple[str, str], Child]
@@ -183,6 +198,10 @@ class Applier:
         self._settled.pop((kind, key.namespace, name), None)
         self._metrics.prunes.labels(kind).inc()
         log.info("pruned", f"Deleted {kind} {name}, which is no longer wanted.", key=key, child=f"{kind}/{name}")
+
+
+class OwnerGone(Exception):
+    """The resource is gone, or about to go; the watch has not told yet."""
 
 
 class _Taken(Exception):

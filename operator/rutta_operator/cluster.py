@@ -98,12 +98,10 @@ class Cluster:
         """Return an object. Raises Gone if there is none."""
         return await self._ask(Request("GET", ALL[kind].path(namespace, name), "get", kind))
 
-    async def metadata(self, kind: str, namespace: str, name: str) -> Object | None:
-        """Return the metadata of an object as the server's cache has it; None if there is none."""
-        request = Request(
-            "GET", ALL[kind].path(namespace, name), "get", kind, {"resourceVersion": "0"},
-            accept=_METADATA.format(""),
-        )  # fmt: skip
+    async def metadata(self, kind: str, namespace: str, name: str, *, cached: bool = True) -> Object | None:
+        """Return the metadata of an object, ``cached`` as the server's cache has it; None if there is none."""
+        query, accept = {"resourceVersion": "0"} if cached else {}, _METADATA.format("")
+        request = Request("GET", ALL[kind].path(namespace, name), "get", kind, query, accept=accept)
         try:
             found: Object = (await self._ask(request))["metadata"]
         except Gone:

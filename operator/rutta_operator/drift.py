@@ -66,7 +66,9 @@ class _Walk:
         self._keys = keys
 
     def compare(self, wanted: Any, live: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-        if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        if wanted == live:
+            return  # most of it is, and C compares a whole branch at once (that 1 is True to it, no schema lets happen)
+        if isinstance(wanted, dict) and isinstance(live, dict):
             for key, value in wanted.items():
                 yield from self._member(value, live.get(key, _ABSENT), (*path, key))
         elif isinstance(wanted, list) and isinstance(live, list):
@@ -104,8 +106,6 @@ def _identity(item: Any, keys: tuple[str, ...]) -> tuple[Any, ...]:
 
 
 def _same(wanted: Any, live: Any, path: Path) -> bool:
-    if wanted == live and isinstance(wanted, bool) == isinstance(live, bool):
-        return True
     if not any(step in _AMOUNTS for step in path[-2:]):
         return False
     one, other = amount(wanted), amount(live)

@@ -60,8 +60,8 @@ class Program:
     async def run(self) -> int:
         """Run until a signal or an end that nobody wanted; return the exit code."""
         self._on_signals()
-        await self._pages.open(*self._options.bind)
         try:
+            await self._pages.open(*self._options.bind)
             stopping = asyncio.create_task(self._stop.wait(), name="signals")
             working = asyncio.create_task(self._run(), name="operator")
             await asyncio.wait((stopping, working), return_when=asyncio.FIRST_COMPLETED)

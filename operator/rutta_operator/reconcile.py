@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from rutta_operator import last, log
-from rutta_operator.apply import Applied, Applier, Wanted
+from rutta_operator.apply import Applied, Applier, OwnerGone, Wanted
 from rutta_operator.cluster import Cluster
 from rutta_operator.edges import Edges
 from rutta_operator.events import Events
@@ -115,7 +115,10 @@ class Reconciler:
             return None
         if known.deleting:
             return None
-        done = await self._realise(key, known, graph)
+        try:
+            done = await self._realise(key, known, graph)
+        except OwnerGone:
+            return None
         again = await self._tell(key, done)
         if done.trouble is not None:
             raise done.trouble
@@ -153,7 +156,8 @@ class Reconciler:
         context = self._context()._replace(owner=owner, senders=frozenset(self._edges.senders(key)))
         template = placed.resource.spec.pod_template
         made = objects(planned, placed.resource, context)
-        return Wanted(key, known.uid, made, checked=bool(template.metadata or template.spec))
+        is_new, checked = known.status == b"{}", bool(template.metadata or template.spec)
+        return Wanted(key, known.uid, made, is_new, checked)
 
     async def _tell(self, key: Key, done: _Pass) -> float | None:
         """Write the status if its meaning changed, and an Event for each transition."""

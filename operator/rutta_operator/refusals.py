@@ -36,8 +36,10 @@ class Unavailable(ApiError):
 
 def refusal(status: int, message: str) -> ApiError:
     """Return the error for an answer's status."""
-    # A field that the schema does not have fails in the merge, which older API servers take for their own mistake.
-    if status in (400, 413, 415, 422) or (status == 500 and "failed to create typed patch object" in message):
+    # A field that the schema does not have fails in the merge, which the API server takes for its own mistake (1.34).
+    if status == 500 and "failed to create typed patch object" in message:
+        return Invalid(message, 422)
+    if status in (400, 413, 415, 422):
         return Invalid(message, status)
     return {401: Forbidden, 403: Forbidden, 404: Gone, 409: Conflict, 410: Gone}.get(status, Unavailable)(
         message, status

@@ -179,6 +179,16 @@ class Store:
         del self.namespaces[name]
         return True
 
+    def has(self, kind: str, namespace: str, name: str, uid: str, version: int) -> bool:
+        """Tell whether what is known of an object is as new as this version of it, or newer."""
+        if kind == NAMESPACE.kind:
+            known: Namespace | Known | Child | None = self.namespaces.get(name)
+        elif kind in RESOURCES:
+            known = self.resources.get(Key(kind, namespace, name))
+        else:
+            known = self._children.get((kind, namespace, name))
+        return known is not None and known.uid == uid and known.version >= version
+
     def versions(self, kind: str, namespace: str | None) -> dict[str, tuple[int, str, str]]:
         """Return version, namespace and name of all that is known of a kind, by uid."""
         return {

@@ -141,10 +141,7 @@ class Sweep:
         return missing
 
     def _missing(self, listed: list[Listed]) -> list[Listed]:
-        kinds = {one.kind for one in listed}
-        known = {kind: self._store.versions(kind, None) for kind in kinds}
-        nothing = (-1, "", "")
-        return [one for one in listed if known[one.kind].get(one.uid, nothing)[0] < one.version]
+        return [one for one in listed if not self._store.has(one.kind, one.namespace, one.name, one.uid, one.version)]
 
     async def _fetch(self, one: Listed) -> bool:
         """Fetch what no watch brought; False if it is gone by now."""

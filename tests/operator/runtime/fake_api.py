@@ -57,8 +57,9 @@ class FakeApi:
         await runner.cleanup()
 
     def stop(self):
-        self.loop.call_soon_threadsafe(self.ended.set)
-        self.thread.join(5)
+        if self.thread.is_alive():
+            self.loop.call_soon_threadsafe(self.ended.set)
+            self.thread.join(5)
 
     # -- what tests do and ask ------------------------------------------------------------------------------------
 

@@ -76,6 +76,20 @@ async def test_a_deleted_resource_is_left_to_the_garbage_collector(api, fake, st
     assert not api.names("Deployment")
 
 
+async def test_what_the_garbage_collector_takes_is_not_made_anew(api, fake, start):
+    """The watch of the children may tell of a deletion before that of the resources does."""
+    api.apply(fake.router())
+    operator = await start()
+    await operator.settled()
+    before = api.writes()
+    api.frozen.add("ruttarouters")
+    api.delete("RuttaRouter", "main")
+    await fake.eventually(lambda: not operator.children("RuttaRouter", "main"))
+    await fake.eventually(lambda: operator.idle)
+    assert api.writes() == before
+    assert operator.known("RuttaRouter", "main")
+
+
 async def test_a_resource_that_is_being_deleted_is_left_alone(api, fake, start):
     api.apply(fake.router())
     operator = await start()

@@ -1,0 +1,108 @@
+"""What is known: the newest by uid and version, whoever brings it and when."""
+
+import pytest
+
+from rutta_operator import last
+from rutta_operator.graph import Key
+from rutta_operator.store import Store, owner_of
+
+MAIN = Key("RuttaRouter", "default", "main")
+
+
+def child(version=1, uid="c", **metadata):
+    labels = {
+        "app.kubernetes.io/managed-by": "rutta-operator", "app.kubernetes.io/component": "router",
+        "rutta.logary.tech/instance": "main",
+    }  # fmt: skip
+    said = {"name": "x", "namespace": "default", "uid": uid, "resourceVersion": str(version), "labels": labels}
+    return {"kind": "Service", "metadata": said | metadata, "status": {"loadBalancer": {}}}
+
+
+def router(version=1, uid="r", generation=1, **spec):
+    metadata = {
+        "name": "main", "namespace": "default", "uid": uid, "resourceVersion": str(version), "generation": generation,
+    }  # fmt: skip
+    said = {"targets": [{"name": "out", "uri": "console://."}]} | spec
+    return {"apiVersion": "rutta.logary.tech/v1alpha1", "kind": "RuttaRouter", "metadata": metadata, "spec": said}
+
+
+def test_what_is_old_changes_nothing():
+    store = Store()
+    assert store.put_child(child(5)) == MAIN
+    assert store.put_child(child(5)) is None
+    assert store.put_child(child(4, annotations={"a": "b"})) is None
+    assert store.children(MAIN)["Service", "x"].version == 5
+    assert store.put_child(child(10)) == MAIN
+
+
+def test_another_uid_is_another_object_whatever_its_version():
+    store = Store()
+    store.put_child(child(5))
+    assert store.put_child(child(3, uid="d")) == MAIN
+    assert store.drop_child(("Service", "default", "x"), "c") is None
+    assert store.drop_child(("Service", "default", "x"), "d") == MAIN
+    assert store.children(MAIN) == {}
+
+
+def test_a_child_that_changes_hands_is_its_former_resources_no_more():
+    store = Store()
+    store.put_child(child(1))
+    reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "z", "uid": "z", "controller": True}
+    assert store.put_child(child(2, ownerReferences=[reference])) is None
+    assert store.children(MAIN) == {}
+
+
+def test_only_what_is_of_use_is_kept():
+    store = Store()
+    store.put_child(child(managedFields=[{"manager": "rutta-operator"}]))
+    kept = store.children(MAIN)["Service", "x"].object()
+    assert "status" not in kept
+    assert "managedFields" not in kept["metadata"]
+
+
+def test_a_resource_that_became_unreadable_keeps_its_place_in_the_graph():
+    store = Store()
+    store.put_resource(router(allowedFrom=[{"namespaces": {"from": "All"}}]))
+    before = store.nodes[MAIN]
+    assert store.put_resource(router(2, generation=2, targets=7)) == MAIN
+    assert store.resources[MAIN].placed is None
+    assert store.resources[MAIN].problems
+    assert store.nodes[MAIN] == before
+
+
+def test_a_resource_that_breaks_only_a_rule_is_in_the_graph_as_it_is():
+    store = Store()
+    store.put_resource(router(link={"pattern": "Broadcast", "delivery": "AtLeastOnce"}))
+    assert store.resources[MAIN].problems
+    assert store.nodes[MAIN].pattern == "Broadcast"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "owner"),
+    [
+        (child()["metadata"], MAIN),
+        ({"namespace": "default", "labels": {}}, None),
+        (child(labels={"app.kubernetes.io/component": "router"})["metadata"], None),
+        (child(labels=None)["metadata"], None),
+    ],
+    ids=["by_its_labels", "nobodys", "labels_without_our_mark", "no_labels"],
+)
+def test_whose_an_object_is(metadata, owner):
+    assert owner_of(metadata) == owner
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "nonsense", '{"targets": 5}', '{"targets": [5, {"link": 5}, {"link": {"dns": "x"}}, {"uri": "a"}]}'],
+)
+def test_a_config_that_somebody_spoiled_has_no_links(text):
+    assert last.links([{"metadata": {}, "data": {"config.json": text}}]) == {}
+
+
+def test_links_are_those_of_the_newest_config():
+    def config(created, dns):
+        text = f'{{"targets": [{{"name": "a", "link": {{"dns": "{dns}", "port": 1}}}}]}}'
+        return {"metadata": {"creationTimestamp": created}, "data": {"config.json": text}}
+
+    found = last.links([config("2026-01-02T00:00:00Z", "new-proxy-link.b.svc"), config("2026-01-01T00:00:00Z", "old")])
+    assert found == {Key("RuttaProxy", "b", "new"): {"dns": "new-proxy-link.b.svc", "port": 1}}
