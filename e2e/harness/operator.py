@@ -101,11 +101,14 @@ WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 
 def writes(requests: list[dict[str, Any]]) -> list[str]:
-    """Return what was written, as ``patch apps/deployments team/name``; the Lease is left out."""
+    """Return what was written, as ``patch apps/deployments team/name``; the Lease is left out.
+
+    Asking for its own rights is a ``create`` by name only: nothing is stored.
+    """
     found = []
     for one in requests:
         of = one.get("objectRef", {})
-        if one["verb"] in WRITES and of.get("resource") != "leases":
+        if one["verb"] in WRITES and of.get("resource") not in ("leases", "selfsubjectaccessreviews"):
             kind = "/".join(filter(None, (of.get("apiGroup"), of.get("resource"), of.get("subresource"))))
             found.append(f"{one['verb']} {kind} {of.get('namespace', '')}/{of.get('name', '')}")
     return found
