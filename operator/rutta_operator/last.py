@@ -1,12 +1,13 @@
-"""The wiring that a resource has now, read from its live ConfigMap: what broken references keep. Pure."""
+"""The wiring that a resource has now, read from its live ConfigMaps: what broken references keep. Pure."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final
 
 from rutta_operator import components, names
 from rutta_operator.graph import Key
 from rutta_operator.kinds import RESOURCES
+from rutta_operator.render.config import FILE
 
 _ROLES: Final = {names.role(Key(kind, "", "")): kind for kind in RESOURCES}
 
@@ -18,17 +19,37 @@ def links(configs: Iterable[Mapping[str, Any]]) -> dict[Key, Mapping[str, Any]]:
         return {}
     found: dict[Key, Mapping[str, Any]] = {}
     for target in _targets(newest):
-        link = target.get(components.LINK)
-        key = _target(link.get("dns")) if isinstance(link, dict) else None
-        if key is not None and link is not None:
-            found[key] = link
+        if (key := _linked(target)) is not None:
+            found[key] = target[components.LINK]
     return found
+
+
+def without(
+    configs: Iterable[Mapping[str, Any]], forbidden: Set[Key], newest: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Return those ConfigMaps that lead to what is forbidden, without that, each as an object to apply.
+
+    They are of pods that a rollout has not replaced yet, and might never. ``newest`` is what the new pods read.
+    """
+    for config in configs:
+        name, targets = config["metadata"]["name"], _targets(config)
+        kept = [one for one in targets if _linked(one) not in forbidden]
+        if name == newest["metadata"]["name"] or len(kept) == len(targets):
+            continue
+        text = json.dumps({**json.loads(config["data"][FILE]), "targets": kept}, indent=2, ensure_ascii=False)
+        yield {**newest, "metadata": {**newest["metadata"], "name": name}, "data": {FILE: f"{text}\n"}}
+
+
+def _linked(target: Mapping[str, Any]) -> Key | None:
+    """Return whom a target of a config leads to, if it is a link."""
+    link = target.get(components.LINK)
+    return _target(link.get("dns")) if isinstance(link, dict) else None
 
 
 def _targets(config_map: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the targets of a config; none if somebody wrote something else there."""
     try:
-        config = json.loads((config_map.get("data") or {}).get("config.json", ""))
+        config = json.loads((config_map.get("data") or {}).get(FILE, ""))
     except ValueError:
         return []
     targets = config.get("targets") if isinstance(config, dict) else None

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from rutta_operator import last, log
 from rutta_operator.apply import Applied, Applier, OwnerGone, Wanted
-from rutta_operator.cluster import Cluster
+from rutta_operator.cluster import Cluster, Object
 from rutta_operator.edges import Edges
 from rutta_operator.events import Events
 from rutta_operator.graph import Graph, Key
@@ -140,24 +140,35 @@ class Reconciler:
             return found
         planned = plan(known.placed, graph, self._edges.placed, SETTINGS, InCluster(), wiring)
         try:
-            applied = await self._applier.apply(self._wanted(known, known.placed, planned))
+            applied = await self._applier.apply(self._wanted(known, known.placed, planned, graph))
         except ApiError as exc:
             return found._replace(plan=planned, trouble=exc)
         (self.refused.add if applied.refusals else self.refused.discard)(key)
         return found._replace(plan=planned, applied=applied)
 
     def _last(self, key: Key) -> Links:
-        children = self._store.children(key)
-        return last.links(child.object() for (kind, _), child in children.items() if kind == "ConfigMap")
+        return last.links(self._configs(key))
 
-    def _wanted(self, known: Known, placed: Placed, planned: Plan) -> Wanted:
+    def _configs(self, key: Key) -> list[Object]:
+        children = self._store.children(key)
+        return [child.object() for (kind, _), child in children.items() if kind == "ConfigMap"]
+
+    def _wanted(self, known: Known, placed: Placed, planned: Plan, graph: Graph) -> Wanted:
         key = placed.key
         owner = Owner(API_VERSION, key.kind, key.name, known.uid)
         context = self._context()._replace(owner=owner, senders=frozenset(self._edges.senders(key)))
         template = placed.resource.spec.pod_template
-        made = objects(planned, placed.resource, context)
+        made = self._cut(key, graph, objects(planned, placed.resource, context))
         is_new, checked = known.status == b"{}", bool(template.metadata or template.spec)
         return Wanted(key, known.uid, made, is_new, checked)
+
+    def _cut(self, key: Key, graph: Graph, made: list[Object]) -> list[Object]:
+        """Cut what is forbidden out of the configs of pods that a rollout has not replaced, too."""
+        forbidden = {one.target for one in graph.faults_of(key) if one.reason == "RefNotPermitted"}
+        newest = next((one for one in made if one["kind"] == "ConfigMap"), None)
+        if not forbidden or newest is None:
+            return made
+        return [*last.without(self._configs(key), forbidden, newest), *made]
 
     async def _tell(self, key: Key, done: _Pass) -> float | None:
         """Write the status if its meaning changed, and an Event for each transition."""

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from rutta_operator import log
 from rutta_operator.cluster import Cluster
 from rutta_operator.handlers import Feed
-from rutta_operator.kinds import NAMESPACE, RESOURCES, SELECTOR, Api
+from rutta_operator.kinds import NAMESPACE, OPTIONAL, RESOURCES, SELECTOR, Api
 from rutta_operator.metrics import Metrics
 from rutta_operator.refusals import ApiError, Gone
 from rutta_operator.store import Store
@@ -118,10 +118,11 @@ class Sweep:
         """List objects; forget those that were known before and are no more."""
         known = self._store.versions(api.kind, namespace)
         selector = "" if api.kind in RESOURCES or api == NAMESPACE else SELECTOR
-        found = [
-            Listed(api.kind, one["uid"], int(one["resourceVersion"]), one.get("namespace", ""), one["name"])
-            async for one in self._cluster.all_metadata(api, namespace, selector)
-        ]
+        found: list[Listed] = []
+        with contextlib.suppress(Gone) if api.kind in OPTIONAL else contextlib.nullcontext():
+            async for one in self._cluster.all_metadata(api, namespace, selector):
+                version, space = int(one["resourceVersion"]), one.get("namespace", "")
+                found.append(Listed(api.kind, one["uid"], version, space, one["name"]))
         for uid in known.keys() - {one.uid for one in found}:
             _, place, name = known[uid]
             self._feed.go(api.kind, place, name, uid)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from rutta_operator import program
+
 
 async def test_a_router_gets_its_objects_and_becomes_ready(api, fake, start, condition):
     api.apply(fake.router())
@@ -178,6 +180,23 @@ async def test_monitors(api, fake, start, there):
     await (await start()).settled()
     assert bool(api.names("PodMonitor")) is there
     assert bool(api.names("PrometheusRule")) is there
+
+
+async def test_monitors_come_and_go_with_their_definitions(api, fake, start, monkeypatch):
+    monkeypatch.setattr(program, "_RECHECK", 0.1)
+    api.missing.update({"PodMonitor", "PrometheusRule"})
+    api.apply(fake.router())
+    operator = await start(sweep=0.2)
+    await operator.settled()
+    api.missing.clear()
+    await fake.eventually(lambda: api.names("PodMonitor") and api.names("PrometheusRule"))
+    api.delete("PodMonitor", "main-router")
+    await fake.eventually(lambda: api.names("PodMonitor"))
+    api.missing.update({"PodMonitor", "PrometheusRule"})
+    await fake.eventually(lambda: not operator.program._optional)
+    await fake.eventually(lambda: ("PodMonitor", "main-router") not in operator.children("RuttaRouter", "main"))
+    api.edit("RuttaRouter", "main", lambda found: found["spec"].update(replicas=4))
+    await fake.eventually(lambda: api.get("Deployment", "main-router")["spec"]["replicas"] == 4)
 
 
 async def test_an_event_tells_of_each_transition_once(api, fake, start, condition):

@@ -36,6 +36,25 @@ async def test_an_old_config_stays_until_its_pods_are_replaced(api, fake, start)
     assert api.names("ConfigMap") != old
 
 
+async def test_what_is_forbidden_is_cut_from_pods_that_are_not_replaced_too(api, fake, start):
+    """A rollout may be stuck; its old pods must not go on sending where they may not."""
+    everybody = [{"namespaces": {"from": "All"}}]
+    api.apply(fake.router("far", "logs", allowedFrom=everybody), fake.router("near"))
+    far = {"kind": "RuttaRouter", "name": "far", "namespace": "logs"}
+    api.apply(fake.shipper(to=[far, {"kind": "RuttaRouter", "name": "near"}]))
+    operator = await start()
+    await operator.settled()
+    with api.lock:
+        api.objects.rolls = False
+    sources = [{"name": "udp", "udp": {"port": 9999, "codec": "json"}}]
+    api.edit("RuttaShipper", "edge", lambda found: found["spec"].update(sources=sources))
+    await fake.eventually(lambda: len(links(api)) == 2)
+    api.edit("RuttaRouter", "far", lambda found: found["spec"].update(allowedFrom=[]), "logs")
+    await fake.eventually(lambda: links(api) == [["near-router-link.default.svc"]] * 2)
+    api.roll("DaemonSet", "edge-shipper")
+    await fake.eventually(lambda: len(links(api)) == 1)
+
+
 async def test_a_route_changes_the_config_in_place(api, fake, start):
     api.apply(fake.router())
     operator = await start()
@@ -75,3 +94,10 @@ async def test_the_autoscaler_takes_over_the_number_of_pods_as_it_is(api, fake, 
 def to_daemon_set(found):
     found["spec"]["workload"] = "DaemonSet"
     del found["spec"]["replicas"]
+
+
+def links(api):
+    """Return where each config of the shipper leads to."""
+    configs = [api.get("ConfigMap", name) for name in api.names("ConfigMap") if name.startswith("edge-")]
+    targets = [json.loads(one["data"]["config.json"])["targets"] for one in configs if one is not None]
+    return [[target["link"]["dns"] for target in one] for one in targets]
