@@ -1,24 +1,16 @@
 """Events as Kafka records: topic, key, time, headers and value of each."""
 
 import time
-from binascii import b2a_base64
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
-
-import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 from rutta import formats
-from rutta.events.complete import namer
-from rutta.events.event import KINDS, LEVEL_WORDS, NO_ID
+from rutta.events.event import KINDS
 from rutta.events.flat import shown
-from rutta.events.values import Mismatch, event_id
-from rutta.formats import Format
+from rutta.formats import Format, parts
 from rutta.message import Batch, Columns
-from rutta.rows.rows import JsonRows, PlainRows
 
 _MS: Final = 1_000_000  # ns
-_NOTHING: Final[dict[str, Any]] = {}
 
 
 Headers = list[tuple[str, str | bytes | None]] | None
@@ -82,27 +74,15 @@ def _topics(batch: Batch, shape: Shape) -> Sequence[str]:
 def _times(batch: Batch) -> list[int]:
     """Times of events in ms, never in the future: a broker refuses those (``message.timestamp.after.max.ms``)."""
     now = time.time_ns()
-    found = batch.rows.column("timestamp")
-    others: Sequence[int] = batch.times or [batch.received] * len(batch)
-    times = [other if own is None else own for own, other in zip(found, others, strict=True)]
-    return [one // _MS if 0 < one < now else now // _MS if one > 0 else 0 for one in times]
+    return [one // _MS if 0 < one < now else now // _MS if one > 0 else 0 for one in parts.times(batch)]
 
 
 def _keys(batch: Batch, key: str) -> Sequence[bytes | None]:
     if key == "None":
         return [None] * len(batch)
     if key == "Id":
-        return ids(batch)
-    return [None if value is None else shown(value).encode(errors="replace") for value in column(batch, key)]
-
-
-def column(batch: Batch, name: str) -> Sequence[Any]:
-    """Return one part of every event, the block's context included; levels as words."""
-    found = batch.rows.column(name)
-    group, _, key = name.partition(".")
-    if group == "context" and batch.context and key in batch.context:
-        return [batch.context[key]] * len(found)
-    return [LEVEL_WORDS[level] for level in found] if name == "level" else found
+        return parts.ids(batch)
+    return [None if value is None else shown(value).encode(errors="replace") for value in parts.column(batch, key)]
 
 
 def _headers(batch: Batch, shape: Shape) -> Sequence[Headers]:
@@ -113,7 +93,7 @@ def _headers(batch: Batch, shape: Shape) -> Sequence[Headers]:
         name.rpartition(".")[2] if name.partition(".")[0] in ("fields", "context") else name
         for name in shape.event_headers
     ]
-    found = zip(*(column(batch, name) for name in shape.event_headers), strict=True)
+    found = zip(*(parts.column(batch, name) for name in shape.event_headers), strict=True)
     return [
         fixed
         + [
@@ -123,39 +103,3 @@ def _headers(batch: Batch, shape: Shape) -> Sequence[Headers]:
         ]
         for row in found
     ]
-
-
-# --- ids ---------------------------------------------------------------------------------------------------------
-
-
-class _Id(Struct, gc=False):
-    id: str | UnsetType = UNSET
-
-
-_id_of: Final = msgspec.json.Decoder(_Id).decode
-
-
-def ids(batch: Batch) -> list[bytes]:
-    """Return the events' ids in base64, as the original's keys; of lines only the id is read."""
-    rows = batch.rows
-    if isinstance(rows, PlainRows):
-        name = namer(batch)
-        return [b2a_base64(name(row), newline=False) for row in range(len(rows))]
-    if isinstance(rows, JsonRows):
-        return _line_ids(rows.lines(), namer(batch), lambda row: formats.events(batch)[row].id)
-    return [b2a_base64(event.id, newline=False) for event in formats.events(batch)]
-
-
-def _line_ids(lines: Sequence[bytes], name: Callable[[int], bytes], whole: Callable[[int], bytes]) -> list[bytes]:
-    found: list[bytes] = []
-    for row, line in enumerate(lines):
-        try:
-            text = _id_of(line).id
-            if text is not UNSET and len(text) == 32 and len(id_ := bytes.fromhex(text)) == 16 and any(id_):
-                found.append(b2a_base64(id_, newline=False))
-                continue
-            id_ = (NO_ID if text is UNSET or not text else event_id(text)) or name(row)
-        except (ValueError, Mismatch, RecursionError):
-            id_ = whole(row)
-        found.append(b2a_base64(id_, newline=False))
-    return found

@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from rutta import conversion
 from rutta.errors import ConfigError, Retry
-from rutta.kafka.records import ids, records
+from rutta.formats.parts import ids
+from rutta.kafka.records import records
 from rutta.targets import kafka
 
 ID = "0123456789abcdef0123456789abcdef"
