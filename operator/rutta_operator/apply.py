@@ -205,7 +205,7 @@ class OwnerGone(Exception):
 
 
 class _Taken(Exception):
-    """The object belongs to somebody else."""
+    """The object belongs to somebody else; says to whom."""
 
 
 def is_there(children: Mapping[tuple[str, str], Child], wanted: set[tuple[str, str]]) -> bool:
@@ -240,9 +240,9 @@ def _ours(wanted: Wanted, metadata: Mapping[str, Any], kind: str) -> bool:
     """Tell whether we may apply; False if it will go by itself, since its resource is gone. Raises _Taken."""
     controller = controller_of(metadata)
     if owner_of({"namespace": wanted.key.namespace, **metadata}) != wanted.key:
-        belongs = "is nobody's" if not controller else f"belongs to {controller['kind']} {controller['name']}"
-        text = f"there is a {kind} {metadata['name']} already, which {belongs}"
-        raise _Taken(f"{text}; rename this resource, or delete that {kind}")
+        raise _Taken(
+            f"it belongs to {controller['kind']} {controller['name']}" if controller else "it belongs to nobody"
+        )
     return controller.get("uid", wanted.uid) == wanted.uid and "deletionTimestamp" not in metadata
 
 

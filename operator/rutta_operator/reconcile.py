@@ -72,6 +72,7 @@ class Reconciler:
         self._applier = Applier(cluster, store, metrics)
         self._events = events
         self._failures: dict[Key, int] = {}
+        self._links: dict[Key, Links] = {}  # as planned last: a ConfigMap may be deleted while a reference is broken
         self.refused: set[Key] = set()
         """resources of which something was refused: a sweep tries again, for causes may be elsewhere"""
 
@@ -130,6 +131,7 @@ class Reconciler:
         self._work.forget(key)
         self._reports.forget(key)
         self._failures.pop(key, None)
+        self._links.pop(key, None)
         self.refused.discard(key)
 
     async def _realise(self, key: Key, known: Known, graph: Graph) -> _Pass:
@@ -147,7 +149,8 @@ class Reconciler:
         return found._replace(plan=planned, applied=applied)
 
     def _last(self, key: Key) -> Links:
-        return last.links(self._configs(key))
+        configs = self._configs(key)
+        return last.links(configs) if configs else self._links.get(key, {})
 
     def _configs(self, key: Key) -> list[Object]:
         children = self._store.children(key)
@@ -158,7 +161,9 @@ class Reconciler:
         owner = Owner(API_VERSION, key.kind, key.name, known.uid)
         context = self._context()._replace(owner=owner, senders=frozenset(self._edges.senders(key)))
         template = placed.resource.spec.pod_template
-        made = self._cut(key, graph, objects(planned, placed.resource, context))
+        made = objects(planned, placed.resource, context)
+        self._links[key] = last.links(one for one in made if one["kind"] == "ConfigMap")
+        made = self._cut(key, graph, made)
         is_new, checked = known.status == b"{}", bool(template.metadata or template.spec)
         return Wanted(key, known.uid, made, is_new, checked)
 

@@ -138,6 +138,21 @@ async def test_a_reference_that_breaks_keeps_its_wiring_across_a_restart(api, fa
     assert api.names("DaemonSet") == ["edge-shipper"]
 
 
+async def test_a_config_that_is_deleted_while_a_reference_is_broken_returns_as_it_was(api, fake, start, condition):
+    api.apply(fake.router(), fake.shipper())
+    operator = await start()
+    await operator.settled()
+    api.delete("RuttaRouter", "main")
+    await fake.eventually(lambda: condition("RuttaShipper", "edge", "ResolvedRefs") == "False")
+    await operator.settled()
+    config, workload = (api.get(kind, api.names(kind)[0]) for kind in ("ConfigMap", "DaemonSet"))
+    api.delete("ConfigMap", config["metadata"]["name"])
+    back = await fake.eventually(lambda: api.get("ConfigMap", config["metadata"]["name"]))
+    await operator.settled()
+    assert back["data"] == config["data"]
+    assert api.get("DaemonSet", "edge-shipper") == workload
+
+
 async def test_a_consent_that_is_revoked_cuts_the_link(api, fake, start, condition):
     everybody = [{"namespaces": {"from": "All"}}]
     api.apply(fake.router("main", "logs", allowedFrom=everybody), fake.router("near"))

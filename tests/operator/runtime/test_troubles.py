@@ -137,7 +137,8 @@ async def test_an_object_of_somebody_else_is_not_touched(api, fake, start, condi
     assert api.get("Service", "main-router") == before
     said = api.get("RuttaRouter", "main")["status"]["conditions"][0]
     assert said["reason"] == "NameTaken"
-    assert "main-router" in said["message"]
+    assert "Service main-router" in said["message"]
+    assert "belongs to nobody" in said["message"]
 
 
 async def test_an_object_of_a_former_resource_of_the_name_is_waited_for(api, fake, start, condition):
