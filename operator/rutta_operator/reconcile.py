@@ -194,9 +194,16 @@ class Reconciler:
         metadata = {"name": key.name, "namespace": key.namespace, "uid": known.uid}
         wanted = {"apiVersion": API_VERSION, "kind": key.kind, "metadata": metadata, "status": after}
         try:
-            self._store.put_resource(await self._cluster.apply_status(wanted))
+            answer = await self._cluster.apply_status(wanted)
         except Gone:
             return  # deleted meanwhile
+        now = self._store.resources.get(key)
+        if now is None or now.uid != known.uid:
+            return  # deleted meanwhile, as the watch has told already: nobody would take it out of the store again
+        self._store.put_resource(answer)
+        if self._store.resources[key].generation != now.generation:
+            self._edges.touch_node(key)  # its spec came with the answer, and what the watch says of it is old by then
+            self._work.add(key)
 
     def _seen(self, key: Key, known: Known, done: _Pass) -> Seen:
         live = self._workloads(key, known.uid)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rutta_operator import program
+from rutta_operator.seen import Silence
 
 
 async def test_a_router_gets_its_objects_and_becomes_ready(api, fake, start, condition):
@@ -55,6 +56,24 @@ async def test_a_change_of_the_spec_changes_the_child_and_no_other(api, fake, st
         ("patch", "deployments"),
         ("patch", "ruttarouters/status"),
     }
+
+
+async def test_a_spec_that_comes_with_the_answer_to_a_status_is_taken_up(api, fake, start):
+    api.apply(fake.router())
+    operator = await start()
+    await operator.settled()
+    numbers = [4]
+
+    def scale(body):
+        if "status" in body and numbers:
+            number = numbers.pop()
+            api.edit("RuttaRouter", "main", lambda found: found["spec"].update(replicas=number))
+
+    api.interceptors.append(scale)
+    operator.program._poller.report = lambda key: Silence("it does not answer.")  # a status to write, and no other news
+    operator.again()
+    await fake.eventually(lambda: not numbers)
+    await fake.eventually(lambda: api.get("Deployment", "main-router")["spec"]["replicas"] == 4)
 
 
 async def test_what_is_no_longer_wanted_is_deleted(api, fake, start):
