@@ -42,7 +42,8 @@ def volumes(plan: Plan) -> list[dict[str, Any]]:
     if not reads(plan):
         return []
     key = plan.key
-    state = {"path": f"{_STATE}/{key.namespace}-{key.name}", "type": "DirectoryOrCreate"}
+    # no name has a _: c/a-b and c-a/b never share a folder
+    state = {"path": f"{_STATE}/{key.namespace}_{key.name}", "type": "DirectoryOrCreate"}
     logs = [{"name": f"logs-{at}", "hostPath": {"path": path}} for at, path in enumerate(_paths(plan))]
     return [*logs, {"name": "state", "hostPath": state}]
 

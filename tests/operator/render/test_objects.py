@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rutta_operator.graph import Key
 from rutta_operator.plan import Plan
-from rutta_operator.render import Owner
+from rutta_operator.render import Owner, node
 from rutta_operator.render.monitoring import alerts
 from rutta_operator.render.sizing import size
 
 METRICS = Path(__file__).parents[3] / "docs" / "metrics.md"
+CONFIG = {"sources": [{"name": "pods", "containerLogs": {}}]}
 FAR = {"allowedFrom": [{"namespaces": {"from": "All"}}], "targets": [{"name": "out", "console": {}}]}
 
 
@@ -30,6 +32,16 @@ def workload(objects):
 
 def config_map(objects):
     return next(one for one in objects.values() if one["kind"] == "ConfigMap")
+
+
+def test_no_two_shippers_share_the_folder_of_the_node_that_they_write_to():
+    def folder(namespace, name):
+        plan = Plan(
+            Key("RuttaShipper", namespace, name), "Shipper", "DaemonSet", 1, CONFIG, (), None, frozenset(), False
+        )
+        return next(one["hostPath"]["path"] for one in node.volumes(plan) if one["name"] == "state")
+
+    assert folder("c", "a-b") != folder("c-a", "b")
 
 
 # -- all of them
