@@ -166,6 +166,10 @@ class Client:
             raise Retry(f"{exc}.") from exc
         return own
 
+    def use(self, login: Login) -> None:
+        """Take another login for the requests to come: a token that was renewed."""
+        self._login = login
+
     def check(self, url: str, answer: Answer) -> None:
         """Return if the answer is a success; raise what its status means for the batch otherwise."""
         if answer.is_success:

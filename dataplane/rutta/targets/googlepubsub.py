@@ -63,7 +63,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
         Meta(description="part that orders messages: name, fields.KEY, …"),
     ] = None
     credentials: Annotated[Secret | None, Meta(description="key of a service account, as JSON")] = None
-    endpoint: Annotated[str, Meta(description="the service; http:// is an emulator, without login")] = (
+    endpoint: Annotated[str, Meta(description="the service; http:// is an emulator and needs no login")] = (
         "https://pubsub.googleapis.com"
     )
     compression: Annotated[Literal["None", "Gzip"], Meta(description="how requests are compressed")] = "None"
@@ -187,7 +187,8 @@ class PubSub:
 
         if self._channel is None:
             raise Retry("The gRPC client is not open.")
-        metadata = () if self._is_plain else (("authorization", f"Bearer {await self._credentials.token()}"),)
+        has_login = self._config.credentials is not None or not self._is_plain
+        metadata = (("authorization", f"Bearer {await self._credentials.token()}"),) if has_login else ()
         call = self._channel.unary_unary(_SERVICE + method)
         packed = grpc.Compression.Gzip if self._config.compression == "Gzip" else grpc.Compression.NoCompression
         await call(body, timeout=self._config.timeout, metadata=metadata, compression=packed)
