@@ -31,7 +31,6 @@ _LARGEST: Final = 10_000_000  # bytes of a request, not compressed
 BATCH: Final = Gathering(max_events=_AT_ONCE, max_bytes=4 * 2**20, max_delay=0.5)
 EXAMPLE: Final[Mapping[str, Any]] = {"endpoint": "http://127.0.0.1:9050", "projectId": "my-project"}
 
-_NAME: Final = r"^[a-zA-Z0-9_-]{1,1024}$"
 _HEAD: Final = b'{"skipInvalidRows":true,"ignoreUnknownValues":true,"rows":['
 
 
@@ -39,8 +38,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
     """Settings of Google BigQuery."""
 
     project_id: Annotated[str | None, Meta(description="project; absent: the credentials' or the machine's")] = None
-    dataset: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_]{1,1024}$", description="dataset")] = "logs"
-    table: Annotated[str, Meta(pattern=_NAME, description="table to insert into")] = "all"
+    dataset: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_]+$", max_length=1024, description="dataset")] = "logs"
+    table: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]+$", max_length=1024, description="table to insert into")] = (
+        "all"
+    )
     try_create: Annotated[bool, Meta(description="create dataset and table when they are missing")] = True
     location: Annotated[str | None, Meta(description="of a created dataset: EU, europe-north1, …")] = None
     batch_size: Annotated[Annotated[int, Meta(ge=1, le=_MOST)], Meta(description="rows of one request at most")] = (

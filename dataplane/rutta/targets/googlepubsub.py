@@ -48,9 +48,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
     """Settings of Google Pub/Sub."""
 
     project_id: Annotated[str | None, Meta(description="project; absent: the credentials' or the machine's")] = None
-    topic: Annotated[
-        str, Meta(pattern=r"^(?!goog)[a-zA-Z][a-zA-Z0-9._~+%-]{2,254}$", description="topic to publish to")
-    ] = "logs"
+    topic: Annotated[str, Meta(pattern=r"^[a-zA-Z][a-zA-Z0-9._~+%-]{2,254}$", description="topic to publish to")] = (
+        "logs"
+    )
     try_create: Annotated[bool, Meta(description="create the topic when it is missing")] = True
     codec: Annotated[formats.Word, Meta(description="data: ndjson is the event as it came")] = "ndjson"
     attributes: Annotated[dict[str, str], Meta(description="attributes of every message")] = {}
@@ -75,6 +75,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
         http_client.endpoint(self.endpoint)
         if self.tls is not None and self.tls.insecure_skip_verify:
             raise ValueError("tls.insecureSkipVerify: gRPC always checks certificates; give tls.caFile")
+        if self.topic.startswith("goog"):
+            raise ValueError("topic must not begin with goog: such names belong to Google")
         for name in self.attributes:
             if name.startswith("goog") or not name:
                 raise ValueError(f"the attribute {name!r} belongs to Google; give it another name")
