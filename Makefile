@@ -79,7 +79,7 @@ COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes 
 lock: ## write requirements.lock, and requirements/ for the images, anew from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev -o requirements.lock pyproject.toml
 	$(COMPILE) --extra operator $(UNUSED) -c requirements.lock -o requirements/operator.lock pyproject.toml
-	$(COMPILE) --extra dataplane -c requirements.lock -o requirements/dataplane.lock pyproject.toml
+	$(COMPILE) --extra dataplane --extra kafka --extra googlecloud -c requirements.lock -o requirements/dataplane.lock pyproject.toml
 	echo hatchling | $(COMPILE) -c requirements.lock -o requirements/build.lock -
 
 clean: ## remove the environment and what runs left behind
