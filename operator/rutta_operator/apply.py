@@ -151,15 +151,16 @@ class Applier:
 
     async def _make_room(self, one: Object, live: Object) -> None:
         """Take away ports of a Service that are not ours: a port whose number somebody changed is another port, that
-        keeps the name which ours must have. Only what is deleted has no owner afterwards, so that is all that we say
-        here, with ours beside it, since a Service must have a port.
+        keeps the name which ours must have. The list is replaced, for a strategic merge would take two ports of one
+        number, TCP and UDP, for one. What stays is said as it is, so that nobody owns it anew; a Service must have a
+        port, so if none of them is ours we say what ours are.
         """
-        if one["kind"] != "Service" or not (extra := drift.extra_ports(one, live)):
+        if one["kind"] != "Service" or not drift.extra_ports(one, live):
             return
-        gone = [{"$patch": "delete", **port} for port in extra]
-        ports = {"spec": {"ports": [*gone, *one["spec"]["ports"]]}}
-        name = one["metadata"]["name"]
-        self._store.put_child(await self._cluster.overlay("Service", one["metadata"]["namespace"], name, ports))
+        ports = {"spec": {"ports": drift.our_ports(one, live) or one["spec"]["ports"]}}
+        namespace, name = one["metadata"]["namespace"], one["metadata"]["name"]
+        answer = await self._cluster.merge("Service", namespace, name, ports, manager=HANDOVER)
+        self._store.put_child(answer)
 
     async def _apply(self, key: Key, one: Object) -> None:
         live = await self._cluster.apply(one)

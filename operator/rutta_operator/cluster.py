@@ -137,16 +137,12 @@ class Cluster:
         query = {"fieldManager": names.MANAGER}
         return await self._ask(Request("POST", path, "create", api.kind, query, wanted, tries=_PATIENT))
 
-    async def merge(self, kind: str, namespace: str, name: str, changes: Object) -> Object:
+    async def merge(
+        self, kind: str, namespace: str, name: str, changes: Object, *, manager: str = names.MANAGER
+    ) -> Object:
         """Patch an object; lists are replaced."""
         path, content = ALL[kind].path(namespace, name), "application/merge-patch+json"
-        query = {"fieldManager": names.MANAGER}
-        return await self._ask(Request("PATCH", path, "patch", kind, query, changes, content))
-
-    async def overlay(self, kind: str, namespace: str, name: str, changes: Object) -> Object:
-        """Patch an object; lists are merged by the keys of their items."""
-        path, content = ALL[kind].path(namespace, name), "application/strategic-merge-patch+json"
-        query = {"fieldManager": f"{names.MANAGER}-handover"}
+        query = {"fieldManager": manager}
         return await self._ask(Request("PATCH", path, "patch", kind, query, changes, content))
 
     async def allowed(self, attributes: Mapping[str, str]) -> bool:

@@ -59,6 +59,12 @@ def extra_ports(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> list[dict
     return [dict(zip(_PORT, port, strict=True)) for port in theirs if port not in ours]
 
 
+def our_ports(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the live ports of a Service that are wanted, as they are."""
+    ours = {_identity(port, _PORT) for port in wanted["spec"].get("ports", ())}
+    return [port for port in live.get("spec", {}).get("ports", ()) if _identity(port, _PORT) in ours]
+
+
 class _Walk:
     """Walks through two values side by side."""
 

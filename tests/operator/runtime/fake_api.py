@@ -239,10 +239,8 @@ class FakeApi:
         return web.json_response(self.objects.change(place, before, copy.deepcopy(body)))
 
     def on_patch(self, request, place, body, sub):
-        if "strategic" in request.headers["Content-Type"]:
-            return web.json_response(self.objects.edit(place, lambda found: overlay(found, body["spec"]["ports"])))
         if "merge-patch" in request.headers["Content-Type"]:
-            return web.json_response(self.objects.edit(place, lambda found: found.update(body)))
+            return self.merge_patch(request, place, body)
         live = self.objects.live.get(place)
         message = next((text for one in self.refusals if (text := one(body, live))), None)
         if message is not None:
@@ -256,9 +254,20 @@ class FakeApi:
                 return refuse(404, "not found")
             self.objects.apply(place, body, request.query["fieldManager"], status=sub == "status")
         except Exception as exc:
-            if type(exc).__name__ != "Conflict":
+            if type(exc).__name__ not in ("Conflict", "Invalid"):
                 raise
-            return refuse(409, str(exc))
+            return refuse(exc.status, str(exc))
+        return web.json_response(self.objects.shown(place))
+
+    def merge_patch(self, request, place, body):
+        if place not in self.objects.live:
+            return refuse(404, "not found")
+        try:
+            self.objects.edit(place, lambda found: json_merge(found, body), request.query["fieldManager"])
+        except Exception as exc:
+            if type(exc).__name__ != "Invalid":
+                raise
+            return refuse(exc.status, str(exc))
         return web.json_response(self.objects.shown(place))
 
     def on_delete(self, request, place, body, sub):
@@ -309,12 +318,15 @@ class FakeApi:
                 await asyncio.wait_for(moved.wait(), 1)
 
 
-def overlay(found, changes):
-    """Merge the ports of a Service, as a strategic merge does."""
-    gone = {one["port"] for one in changes if one.get("$patch") == "delete"}
-    ours = {one["port"]: one for one in changes if "$patch" not in one}
-    ports = [one for one in found["spec"]["ports"] if one["port"] not in gone | ours.keys()]
-    found["spec"]["ports"] = ports + [copy.deepcopy(one) for one in ours.values()]
+def json_merge(found, changes):
+    """Patch as RFC 7386 says: maps are merged, null removes, all else is replaced."""
+    for key, value in changes.items():
+        if value is None:
+            found.pop(key, None)
+        elif isinstance(value, dict) and isinstance(found.get(key), dict):
+            json_merge(found[key], value)
+        else:
+            found[key] = copy.deepcopy(value)
 
 
 def selected(selector, kind, found, before):

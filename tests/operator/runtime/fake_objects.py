@@ -78,6 +78,22 @@ def merge_list(live, said, keys):
 class Conflict(Exception):
     """409."""
 
+    status = 409
+
+
+class Invalid(Exception):
+    """422."""
+
+    status = 422
+
+
+def check(place, found):
+    """Refuse a Service of which two ports have one name, or one number and protocol."""
+    ports = found["spec"].get("ports", []) if place[0] == "services" else []
+    for said in ([one.get("name") for one in ports], [identity(one, ("port", "protocol")) for one in ports]):
+        if len(set(said)) < len(said):
+            raise Invalid(f"spec.ports: Duplicate value: {said}")
+
 
 class Objects:
     """All objects; every change is a version and an entry of the history."""
@@ -92,7 +108,8 @@ class Objects:
         self.rolls = True  # whether workloads are rolled out as soon as they change
 
     def put(self, place, found, before=None):
-        """Give an object a version and remember the change."""
+        """Give an object a version and remember the change. Raises Invalid."""
+        check(place, found)
         self.version = next(self.numbers)
         found["metadata"]["resourceVersion"] = str(self.version)
         self.live[place] = found

@@ -70,9 +70,52 @@ async def test_a_port_whose_number_somebody_changed_is_put_back(api, fake, start
     api.apply(fake.router())
     await (await start()).settled()
     before = api.get("Service", "main-router")["spec"]["ports"]
-    api.refusals.append(two_of_a_name)
     api.edit("Service", "main-router", lambda found: found["spec"]["ports"][0].update(port=9999))
     await fake.eventually(lambda: api.get("Service", "main-router")["spec"]["ports"] == before)
+
+
+SYSLOG = (
+    {"name": "udp", "udp": {"port": 5514, "codec": "plain"}, "servicePort": 514},
+    {"name": "tcp", "tcp": {"port": 5515, "codec": "plain"}, "servicePort": 514},
+)
+
+
+async def test_a_listener_beside_two_of_one_port_can_go(api, fake, start, condition):
+    """514 by TCP and by UDP are two ports, though a strategic merge takes them for one."""
+    web = {"name": "web", "http": {"port": 8080, "codec": "json"}}
+    api.apply(fake.router(listeners=[*SYSLOG, web]))
+    operator = await start()
+    await operator.settled()
+    assert len(ports(api)) == 3
+    api.edit("RuttaRouter", "main", lambda found: found["spec"].update(listeners=list(SYSLOG)))
+    await fake.eventually(lambda: ports(api) == [(514, "TCP", "tcp"), (514, "UDP", "udp")])
+    await operator.settled()
+    assert condition("RuttaRouter", "main", "Accepted") == "True"
+
+
+async def test_a_port_of_somebody_else_beside_two_of_one_number_goes(api, fake, start, condition):
+    api.apply(fake.router(listeners=list(SYSLOG)))
+    operator = await start()
+    await operator.settled()
+    other = {"name": "other", "port": 9999, "protocol": "TCP"}
+    api.edit("Service", "main-router", lambda found: found["spec"]["ports"].append(other))
+    await fake.eventually(lambda: ports(api) == [(514, "TCP", "tcp"), (514, "UDP", "udp")])
+    await operator.settled()
+    assert condition("RuttaRouter", "main", "Accepted") == "True"
+
+
+async def test_ports_change_their_numbers_all_at_once(api, fake, start):
+    api.apply(fake.router(listeners=list(SYSLOG)))
+    operator = await start()
+    await operator.settled()
+    moved = [{**one, "servicePort": 515} for one in SYSLOG]
+    api.edit("RuttaRouter", "main", lambda found: found["spec"].update(listeners=moved))
+    await fake.eventually(lambda: ports(api) == [(515, "TCP", "tcp"), (515, "UDP", "udp")])
+
+
+def ports(api):
+    found = api.get("Service", "main-router")["spec"]["ports"]
+    return sorted((one["port"], one["protocol"], one["name"]) for one in found)
 
 
 async def test_a_label_that_hides_an_object_from_us_is_put_back(api, fake, start):
@@ -143,12 +186,3 @@ def spoil(found, path):
         found = found[step]
     value = found[path[-1]]
     found[path[-1]] = (not value) if isinstance(value, bool) else value + 1 if isinstance(value, int) else value + "x"
-
-
-def two_of_a_name(said, live):
-    """Refuse a Service that would have two ports of one name."""
-    if said["kind"] != "Service" or live is None:
-        return None
-    ours = {port["port"]: port["name"] for port in said["spec"]["ports"]}
-    both = {port["port"]: port["name"] for port in live["spec"]["ports"]} | ours
-    return None if len(set(both.values())) == len(both) else "spec.ports[1].name: Duplicate value"
