@@ -35,6 +35,8 @@ class Wanted(NamedTuple):
     """whether this is the first pass over the resource: then its objects are missing for no other reason"""
     checked: bool
     """whether a user's pod template is in the workload, so that the API server should judge it first"""
+    cuts: Sequence[Object] = ()
+    """live ConfigMaps without what is forbidden: applied whatever becomes of the rest"""
 
 
 class Applied(NamedTuple):
@@ -44,7 +46,16 @@ class Applied(NamedTuple):
     passing: bool = False
     """whether a refusal may pass without a change of the resource: quotas, policies, RBAC"""
     waiting: bool = False
-    """whether an object is in the way that is being deleted"""
+    """whether an object is in the way that is being deleted, or something goes with the next pass"""
+
+    def and_(self, other: "Applied") -> "Applied":
+        """Return how both went."""
+        return Applied(self.refusals + other.refusals, self.passing or other.passing, self.waiting or other.waiting)
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the pods are made, or being made, as they are wanted."""
+        return not self.waiting and not any(one.kind in (*WORKLOADS, *_NEEDED) for one in self.refusals)
 
 
 class Applier:
@@ -52,18 +63,27 @@ class Applier:
 
     def __init__(self, cluster: Cluster, store: Store, metrics: Metrics) -> None:
         self._cluster, self._store, self._metrics = cluster, store, metrics
-        self._settled: dict[tuple[str, str, str], tuple[str, dict[str, str]]] = {}
+        self._settled: dict[Key, dict[tuple[str, str], tuple[str, dict[str, str]]]] = {}
+
+    def forget(self, key: Key) -> None:
+        """Forget a resource that is gone."""
+        self._settled.pop(key, None)
 
     async def apply(self, wanted: Wanted) -> Applied:
         """Apply what differs, then prune. Raises OwnerGone, and what may pass: Unavailable, Conflict, Gone."""
+        await self._alive(wanted, self._store.children(wanted.key))
+        cut = await self.cut(wanted)
         live = self._store.children(wanted.key)
-        await self._alive(wanted, live)
         marked = [_mark(one) for one in wanted.objects]
         found = await self._checked(wanted, marked, live)
-        if not found.refusals:
-            found = await self._all(wanted, marked, live)
-        await self._prune(wanted, found)
-        return found
+        if found.refusals:
+            return cut.and_(found)
+        found = cut.and_(await self._all(wanted, marked, live))
+        return found._replace(waiting=await self._prune(wanted, found) or found.waiting)
+
+    async def cut(self, wanted: Wanted) -> Applied:
+        """Apply the ``cuts`` only. Raises what may pass."""
+        return await self._all(wanted, [_mark(one) for one in wanted.cuts], self._store.children(wanted.key))
 
     async def _alive(self, wanted: Wanted, live: Mapping[tuple[str, str], Child]) -> None:
         """See that a resource is still there if objects of it are gone: the watch of those may be the faster one.
@@ -122,18 +142,18 @@ class Applier:
             live = child.object()
             if child.deleting or not _ours(wanted, live["metadata"], one["kind"]):
                 return False
-            if self._as_wanted(one, live):
+            if self._as_wanted(wanted.key, one, live):
                 return True
             await self._hand_over(one, live, child)
             await self._make_room(one, live)
         await self._apply(wanted.key, one)
         return True
 
-    def _as_wanted(self, one: Object, live: Object) -> bool:
+    def _as_wanted(self, key: Key, one: Object, live: Object) -> bool:
         if _digest_of(live) != _digest_of(one):
             return False
         found = drift.differences(one, live)
-        return not found or self._settled.get(_place(one)) == (_digest_of(one), found)
+        return not found or self._settled.get(key, {}).get(_place(one)) == (_digest_of(one), found)
 
     async def _hand_over(self, one: Object, live: Object, child: Child) -> None:
         """Give the number of pods to whoever scales, before we stop saying it: without an owner it would become 1.
@@ -169,19 +189,29 @@ class Applier:
         name = one["metadata"]["name"]
         log.info("applied", f"Applied {one['kind']} {name}.", key=key, child=f"{one['kind']}/{name}")
         left = drift.differences(one, live)
-        self._settled.pop(_place(one), None)
+        self._unsettle(key, _place(one))
         if left:
             # Somebody changes what we apply as it comes in (a mutating webhook): insisting would never end.
-            self._settled[_place(one)] = _digest_of(one), left
+            self._settled.setdefault(key, {})[_place(one)] = _digest_of(one), left
             text = f"{one['kind']} {name} is not as it was applied; an admission webhook changes it"
             log.warn("changed_on_arrival", f"{text}: {', '.join(sorted(left))}.", key=key)
 
-    async def _prune(self, wanted: Wanted, applied: Applied) -> None:
-        """Delete what is ours and not wanted; the old workload and old configs only when the new one is there."""
+    def _unsettle(self, key: Key, place: tuple[str, str]) -> None:
+        settled = self._settled.get(key, {})
+        settled.pop(place, None)
+        if not settled:
+            self._settled.pop(key, None)
+
+    async def _prune(self, wanted: Wanted, applied: Applied) -> bool:
+        """Delete what is ours and not wanted; the old workload and old configs only when the new one is there.
+
+        True if the old workload was deleted: what waits for that has no other news of it.
+        """
         names_wanted = {(one["kind"], one["metadata"]["name"]) for one in wanted.objects}
         children = self._store.children(wanted.key)
         paced = bool(wanted.objects) and (bool(applied.refusals) or not is_there(children, names_wanted))
         old = any(kind in WORKLOADS and (kind, name) not in names_wanted for kind, name in children)
+        gone = False
         for kind, name in sorted(children.keys() - names_wanted, key=_latest_first):
             child = children[kind, name]
             if child.deleting or (paced and kind in _PACED) or child.controller != wanted.uid:
@@ -189,6 +219,8 @@ class Applier:
             if kind == "ConfigMap" and old and wanted.objects:
                 continue  # pods of the old workload read it until they are gone: it goes with the next pass
             await self._delete(wanted.key, kind, name, child.uid)
+            gone |= kind in WORKLOADS
+        return gone and bool(wanted.objects)
 
     async def _delete(self, key: Key, kind: str, name: str, uid: str) -> None:
         try:
@@ -196,7 +228,7 @@ class Applier:
         except Conflict:
             return  # another object has the name by now; the watch will tell
         self._store.drop_child((kind, key.namespace, name), uid)
-        self._settled.pop((kind, key.namespace, name), None)
+        self._unsettle(key, (kind, name))
         self._metrics.prunes.labels(kind).inc()
         log.info("pruned", f"Deleted {kind} {name}, which is no longer wanted.", key=key, child=f"{kind}/{name}")
 
@@ -258,8 +290,8 @@ def _digest_of(one: Object) -> str:
     return str((one["metadata"].get("annotations") or {}).get(names.APPLIED, ""))
 
 
-def _place(one: Object) -> tuple[str, str, str]:
-    return one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]
+def _place(one: Object) -> tuple[str, str]:
+    return one["kind"], one["metadata"]["name"]
 
 
 def _refusal(one: Object, code: int, message: str) -> Refusal:

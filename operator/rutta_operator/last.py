@@ -6,38 +6,55 @@ from typing import Any, Final
 
 from rutta_operator import components, names
 from rutta_operator.graph import Key
-from rutta_operator.kinds import RESOURCES
-from rutta_operator.render.config import FILE
+from rutta_operator.kinds import RESOURCES, WORKLOADS
+from rutta_operator.render.config import FILE, text
+from rutta_operator.store import Child, Object
 
 _ROLES: Final = {names.role(Key(kind, "", "")): kind for kind in RESOURCES}
 
 
-def links(configs: Iterable[Mapping[str, Any]]) -> dict[Key, Mapping[str, Any]]:
-    """Return the links of the newest of some ConfigMaps, by whom they lead to."""
-    newest = max(configs, key=lambda one: str(one["metadata"].get("creationTimestamp", "")), default=None)
-    if newest is None:
-        return {}
+def mounted(children: Mapping[tuple[str, str], Child]) -> Object | None:
+    """Return the ConfigMap that a resource's pods read: what its workload mounts, else the newest."""
+    configs = [child.object() for (kind, _), child in children.items() if kind == "ConfigMap"]
+    workloads = [child.object() for (kind, _), child in children.items() if kind in WORKLOADS] if configs[1:] else []
+    names_mounted = {name for one in workloads for name in _mounts(one)}
+    read = [one for one in configs if one["metadata"]["name"] in names_mounted]
+    return max(read or configs, key=lambda one: str(one["metadata"].get("creationTimestamp", "")), default=None)
+
+
+def _mounts(workload: Object) -> Iterator[str]:
+    for volume in workload["spec"]["template"]["spec"].get("volumes") or ():
+        yield (volume.get("configMap") or {}).get("name", "")
+
+
+def links(config: Object | None) -> dict[Key, Mapping[str, Any]]:
+    """Return the links of a ConfigMap, by whom they lead to."""
     found: dict[Key, Mapping[str, Any]] = {}
-    for target in _targets(newest):
+    for target in _targets(config or {}):
         if (key := _linked(target)) is not None:
             found[key] = target[components.LINK]
     return found
 
 
-def without(
-    configs: Iterable[Mapping[str, Any]], forbidden: Set[Key], newest: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Return those ConfigMaps that lead to what is forbidden, without that, each as an object to apply.
+def without(configs: Iterable[Object], forbidden: Set[Key], newest: Object | None) -> dict[str, str]:
+    """Return the config files, by their ConfigMaps' names, of those that lead to what is forbidden, without that.
 
-    They are of pods that a rollout has not replaced yet, and might never. ``newest`` is what the new pods read.
+    They are of pods that a rollout has not replaced yet, and might never. Of a config without targets pods would take
+    no notice: one that would have none gets those of ``newest``, and if there are none either, its text is empty.
     """
-    for config in configs:
-        name, targets = config["metadata"]["name"], _targets(config)
-        kept = [one for one in targets if _linked(one) not in forbidden]
-        if name == newest["metadata"]["name"] or len(kept) == len(targets):
-            continue
-        text = json.dumps({**json.loads(config["data"][FILE]), "targets": kept}, indent=2, ensure_ascii=False)
-        yield {**newest, "metadata": {**newest["metadata"], "name": name}, "data": {FILE: f"{text}\n"}}
+    found: dict[str, str] = {}
+    for one in configs:
+        targets = _targets(one)
+        kept = _permitted(targets, forbidden)
+        if len(kept) < len(targets):
+            kept = kept or _permitted(_targets(newest or {}), forbidden)
+            config = {**json.loads(one["data"][FILE]), "targets": kept}
+            found[one["metadata"]["name"]] = text(config) if kept else ""
+    return found
+
+
+def _permitted(targets: Iterable[dict[str, Any]], forbidden: Set[Key]) -> list[dict[str, Any]]:
+    return [one for one in targets if _linked(one) not in forbidden]
 
 
 def _linked(target: Mapping[str, Any]) -> Key | None:

@@ -22,10 +22,10 @@ from rutta_operator.models import API_VERSION
 from rutta_operator.plan import Cluster as InCluster
 from rutta_operator.plan import Links, Plan, Settings, plan
 from rutta_operator.refusals import ApiError, Forbidden, Gone
-from rutta_operator.render import Context, Owner
+from rutta_operator.render import Context, Owner, config
 from rutta_operator.render.objects import objects
 from rutta_operator.seen import Report, Seen, Silence
-from rutta_operator.status import changed, look_again, status, transitions
+from rutta_operator.status import changed, judge, status, transitions
 from rutta_operator.store import Known, Store
 from rutta_operator.topology import Placed
 from rutta_operator.work import Work
@@ -71,7 +71,6 @@ class Reconciler:
         self._metrics, self._reports, self._context = metrics, reports, context
         self._applier = Applier(cluster, store, metrics)
         self._events = events
-        self._failures: dict[Key, int] = {}
         self._links: dict[Key, Links] = {}  # as planned last: a ConfigMap may be deleted while a reference is broken
         self.refused: set[Key] = set()
         """resources of which something was refused: a sweep tries again, for causes may be elsewhere"""
@@ -86,19 +85,18 @@ class Reconciler:
                         again = await self.reconcile(key)
             except (ApiError, TimeoutError) as exc:
                 self._failed(key, type(exc).__name__, str(exc) or f"it took longer than {_LIMIT:g} s")
-                self._work.failed(key)
             except Exception as exc:  # noqa: BLE001 - one resource that we are not up to never holds up the others
                 self._metrics.errors.labels(key.kind, "Bug").inc()
                 log.crash("bug", "A mistake in the operator: this resource is tried again, later.", exc, key=key)
                 self._work.failed(key)
             else:
-                self._failures.pop(key, None)
                 self._work.done(key)
                 if again is not None:
                     self._work.add_after(key, again)
 
     def _failed(self, key: Key, reason: str, text: str) -> None:
-        count = self._failures[key] = self._failures.get(key, 0) + 1
+        self._work.failed(key)
+        count = self._work.failures(key)
         self._metrics.errors.labels(key.kind, reason).inc()
         level = logging.WARNING if count >= _LOUD else logging.INFO
         log.say(level, "retry", f"It is tried again: {text}", key=key, reason=reason, failures=count)
@@ -130,7 +128,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._work.forget(key)
         self._reports.forget(key)
-        self._failures.pop(key, None)
+        self._applier.forget(key)
         self._links.pop(key, None)
         self.refused.discard(key)
 
@@ -138,42 +136,57 @@ class Reconciler:
         """Plan a resource and apply what the plan needs; one with problems stays as it is."""
         wiring = self._last(key)
         found = _Pass(known, graph, wiring, None, Applied(), None)
-        if known.placed is None:
-            return found
-        planned = plan(known.placed, graph, self._edges.placed, SETTINGS, InCluster(), wiring)
+        if known.placed is not None:
+            planned = plan(known.placed, graph, self._edges.placed, SETTINGS, InCluster(), wiring)
+            found = found._replace(plan=planned)
+            applying = self._applier.apply(self._wanted(known, known.placed, planned, graph))
+        else:
+            applying = self._cut_only(key, known, graph)
         try:
-            applied = await self._applier.apply(self._wanted(known, known.placed, planned, graph))
+            applied = await applying
         except ApiError as exc:
-            return found._replace(plan=planned, trouble=exc)
+            return found._replace(trouble=exc)
         (self.refused.add if applied.refusals else self.refused.discard)(key)
-        return found._replace(plan=planned, applied=applied)
+        return found._replace(applied=applied)
+
+    async def _cut_only(self, key: Key, known: Known, graph: Graph) -> Applied:
+        """Cut what is forbidden, and nothing else; with nobody left to send to, nothing is left to run."""
+        cuts = self._cuts(key, graph, last.mounted(self._store.children(key)), self._context_of(key, known))
+        wanted = Wanted(key, known.uid, (), is_new=False, checked=False, cuts=cuts or ())
+        return await (self._applier.apply if cuts is None else self._applier.cut)(wanted)
 
     def _last(self, key: Key) -> Links:
-        configs = self._configs(key)
-        return last.links(configs) if configs else self._links.get(key, {})
+        live = last.mounted(self._store.children(key))
+        return self._links.get(key, {}) if live is None else last.links(live)
 
-    def _configs(self, key: Key) -> list[Object]:
-        children = self._store.children(key)
-        return [child.object() for (kind, _), child in children.items() if kind == "ConfigMap"]
+    def _context_of(self, key: Key, known: Known) -> Context:
+        owner = Owner(API_VERSION, key.kind, key.name, known.uid)
+        return self._context()._replace(owner=owner, senders=frozenset(self._edges.senders(key)))
 
     def _wanted(self, known: Known, placed: Placed, planned: Plan, graph: Graph) -> Wanted:
         key = placed.key
-        owner = Owner(API_VERSION, key.kind, key.name, known.uid)
-        context = self._context()._replace(owner=owner, senders=frozenset(self._edges.senders(key)))
+        context = self._context_of(key, known)
         template = placed.resource.spec.pod_template
         made = objects(planned, placed.resource, context)
-        self._links[key] = last.links(one for one in made if one["kind"] == "ConfigMap")
-        made = self._cut(key, graph, made)
-        is_new, checked = known.status == b"{}", bool(template.metadata or template.spec)
-        return Wanted(key, known.uid, made, is_new, checked)
-
-    def _cut(self, key: Key, graph: Graph, made: list[Object]) -> list[Object]:
-        """Cut what is forbidden out of the configs of pods that a rollout has not replaced, too."""
-        forbidden = {one.target for one in graph.faults_of(key) if one.reason == "RefNotPermitted"}
         newest = next((one for one in made if one["kind"] == "ConfigMap"), None)
-        if not forbidden or newest is None:
-            return made
-        return [*last.without(self._configs(key), forbidden, newest), *made]
+        self._links[key] = last.links(newest)
+        cuts = None if newest is None else self._cuts(key, graph, newest, context)
+        is_new, checked = known.status == b"{}", bool(template.metadata or template.spec)
+        return Wanted(key, known.uid, made, is_new, checked, cuts or ())
+
+    def _cuts(self, key: Key, graph: Graph, newest: Mapping[str, Any] | None, context: Context) -> list[Object] | None:
+        """Return the live configs that lead to what is forbidden, without that; None if no target is left.
+
+        Pods read them until a rollout has replaced them, and as long as what is wanted is not valid.
+        """
+        forbidden = {one.target for one in graph.faults_of(key) if one.reason == "RefNotPermitted"}
+        if not forbidden:
+            return []
+        configs = [child.object() for (kind, _), child in self._store.children(key).items() if kind == "ConfigMap"]
+        texts = last.without(configs, forbidden, newest)
+        if "" in texts.values():
+            return None
+        return [config.holding(key, text, context, name) for name, text in texts.items()]
 
     async def _tell(self, key: Key, done: _Pass) -> float | None:
         """Write the status if its meaning changed, and an Event for each transition."""
@@ -182,13 +195,14 @@ class Reconciler:
             return None
         seen = self._seen(key, known, done)
         (self._reports.forget if seen.workload is None else self._reports.follow)(key)
-        before, after = seen.previous, status(seen)
+        judgement = judge(seen)
+        before, after = seen.previous, status(seen, judgement)
         if changed(before, after):
             await self._write(key, known, after)
             log.info("status", "The status changed.", key=key, **_conditions(after))
             for transition in transitions(before, after):
                 await self._events.tell(key, known.uid, transition)
-        return look_again(seen)
+        return judgement.again
 
     async def _write(self, key: Key, known: Known, after: Mapping[str, Any]) -> None:
         metadata = {"name": key.name, "namespace": key.namespace, "uid": known.uid}

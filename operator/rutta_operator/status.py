@@ -19,8 +19,7 @@ from rutta_operator.reasons import REASONS, Condition, Reason
 from rutta_operator.seen import Refusal, Report, Seen, Silence, TargetReport
 
 __all__ = [
-    "Refusal", "Report", "Seen", "Silence", "TargetReport", "Transition", "changed", "look_again", "status",
-    "transitions",
+    "Refusal", "Report", "Seen", "Silence", "TargetReport", "Transition", "changed", "judge", "status", "transitions",
 ]  # fmt: skip
 
 _NOTE: Final = 1_024  # bytes of an Event's note that the API server takes
@@ -35,11 +34,14 @@ class Transition(NamedTuple):
     message: str
 
 
-def status(seen: Seen) -> dict[str, Any]:
-    """Return the whole ``.status``; equal to the previous one if it means the same."""
+def status(seen: Seen, judgement: Judgement | None = None) -> dict[str, Any]:
+    """Return the whole ``.status``; equal to the previous one if it means the same.
+
+    ``judgement`` is that of ``judge(seen)``, for who needs it for more than this.
+    """
     return {
         "observedGeneration": seen.generation,
-        "conditions": list(_conditions(seen, judge(seen))),
+        "conditions": list(_conditions(seen, judgement or judge(seen))),
         **rollout.counts(seen.workload),
         "selector": ",".join(f"{label}={value}" for label, value in names.selector(seen.key).items()),
         "endpoints": peers.endpoints(seen),
@@ -47,11 +49,6 @@ def status(seen: Seen) -> dict[str, Any]:
         "downstreams": peers.downstreams(seen),
         "targets": peers.targets(seen),
     }
-
-
-def look_again(seen: Seen) -> float | None:
-    """Return in how many seconds the status may be another though nothing happens; None: never."""
-    return judge(seen).again
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

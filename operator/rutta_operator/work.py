@@ -70,6 +70,10 @@ class Work:
         self._failures.pop(key, None)
         self._end(key)
 
+    def failures(self, key: Key) -> int:
+        """Return how often in a row the work on a key did not go well."""
+        return self._failures.get(key, 0)
+
     def failed(self, key: Key) -> float:
         """Say that the work on a key did not go well; return after how many seconds it comes again."""
         count = self._failures[key] = self._failures.get(key, 0) + 1

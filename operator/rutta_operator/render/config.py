@@ -10,9 +10,10 @@ not fit the memory of the old pods; a longer drain would be cut short.)
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from rutta_operator import names
+from rutta_operator.graph import Key
 from rutta_operator.plan import Plan
 from rutta_operator.render import Context, Object, node
 from rutta_operator.render.drain import drain
@@ -23,8 +24,17 @@ FILE: Final = "config.json"
 
 def config_map(plan: Plan, context: Context, name: str) -> Object:
     """Return the ConfigMap ``name``."""
-    text = json.dumps(plan.config, indent=2, ensure_ascii=False) + "\n"
-    return named("v1", "ConfigMap", name, plan.key, context) | {"data": {FILE: text}}
+    return holding(plan.key, text(plan.config), context, name)
+
+
+def holding(key: Key, file: str, context: Context, name: str) -> Object:
+    """Return a ConfigMap that holds this config file."""
+    return named("v1", "ConfigMap", name, key, context) | {"data": {FILE: file}}
+
+
+def text(config: Mapping[str, Any]) -> str:
+    """Write a config file."""
+    return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
 
 
 def name(plan: Plan, resources: Mapping[str, Mapping[str, str]]) -> str:

@@ -1,5 +1,7 @@
 """What is known: the newest by uid and version, whoever brings it and when."""
 
+import json
+
 import pytest
 
 from rutta_operator import last
@@ -96,13 +98,55 @@ def test_whose_an_object_is(metadata, owner):
     ["", "[]", "nonsense", '{"targets": 5}', '{"targets": [5, {"link": 5}, {"link": {"dns": "x"}}, {"uri": "a"}]}'],
 )
 def test_a_config_that_somebody_spoiled_has_no_links(text):
-    assert last.links([{"metadata": {}, "data": {"config.json": text}}]) == {}
+    assert last.links({"metadata": {}, "data": {"config.json": text}}) == {}
 
 
-def test_links_are_those_of_the_newest_config():
-    def config(created, dns):
-        text = f'{{"targets": [{{"name": "a", "link": {{"dns": "{dns}", "port": 1}}}}]}}'
-        return {"metadata": {"creationTimestamp": created}, "data": {"config.json": text}}
+def config(name, created, dns=None):
+    """A live ConfigMap, with one link."""
+    targets = [{"name": "a", "link": {"dns": dns, "port": 1}}] if dns else []
+    metadata = {"name": name, "creationTimestamp": f"2026-01-0{created}T00:00:00Z"}
+    return child(**metadata) | {"kind": "ConfigMap", "data": {"config.json": json.dumps({"targets": targets})}}
 
-    found = last.links([config("2026-01-02T00:00:00Z", "new-proxy-link.b.svc"), config("2026-01-01T00:00:00Z", "old")])
+
+def daemon_set(mounts):
+    volumes = [{"name": "config", "configMap": {"name": mounts}}]
+    return child(name="w") | {"kind": "DaemonSet", "spec": {"template": {"spec": {"volumes": volumes}}}}
+
+
+@pytest.mark.parametrize(
+    ("live", "name"),
+    [
+        ([config("old", 1), config("new", 2), daemon_set("old")], "old"),
+        ([config("old", 1), config("new", 2)], "new"),
+        ([config("old", 1), config("new", 2), daemon_set("gone")], "new"),
+    ],
+    ids=["what_the_workload_mounts", "the_newest_if_there_is_no_workload", "the_newest_if_it_mounts_none_of_them"],
+)
+def test_the_config_that_pods_read(live, name):
+    store = Store()
+    for one in live:
+        store.put_child(one)
+    assert last.mounted(store.children(MAIN))["metadata"]["name"] == name
+    assert last.mounted({}) is None
+
+
+def test_links_by_whom_they_lead_to():
+    found = last.links(config("x", 1, "new-proxy-link.b.svc"))
     assert found == {Key("RuttaProxy", "b", "new"): {"dns": "new-proxy-link.b.svc", "port": 1}}
+
+
+FAR, NEAR = "far-router-link.a.svc", "near-router-link.a.svc"
+
+
+@pytest.mark.parametrize(
+    ("old", "newest", "leads_to"), [(FAR, NEAR, [NEAR]), (FAR, FAR, None), (FAR, None, None), (NEAR, FAR, [])],
+    ids=["gets_those_of_the_newest", "is_empty_if_that_has_none_either", "is_empty_if_there_is_no_newest", "is_left"],
+)  # fmt: skip
+def test_a_config_of_which_nothing_is_left(old, newest, leads_to):
+    found = last.without([config("x", 1, old)], {Key("RuttaRouter", "a", "far")}, newest and config("y", 2, newest))
+    if leads_to == []:
+        assert found == {}
+    elif leads_to is None:
+        assert found == {"x": ""}
+    else:
+        assert [one["link"]["dns"] for one in json.loads(found["x"])["targets"]] == leads_to

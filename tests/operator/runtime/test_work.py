@@ -41,6 +41,7 @@ async def test_each_failure_waits_longer_up_to_a_minute(monkeypatch):
         work.add(A)
         await work.take()
         delays.append(work.failed(A))
+        assert work.failures(A) == len(delays)
     assert delays[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
     assert delays[-1] == 60.0
     work.add(A)
@@ -48,6 +49,7 @@ async def test_each_failure_waits_longer_up_to_a_minute(monkeypatch):
     work.done(A)
     work.add(A)
     await work.take()
+    assert work.failures(A) == 0
     assert work.failed(A) == pytest.approx(0.1)
     work.forget(A)
 

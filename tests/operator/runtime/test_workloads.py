@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 
 async def test_the_old_workload_stays_until_the_new_one_is_there(api, fake, start, condition):
     api.apply(fake.router())
@@ -53,6 +55,76 @@ async def test_what_is_forbidden_is_cut_from_pods_that_are_not_replaced_too(api,
     await fake.eventually(lambda: links(api) == [["near-router-link.default.svc"]] * 2)
     api.roll("DaemonSet", "edge-shipper")
     await fake.eventually(lambda: len(links(api)) == 1)
+
+
+TWO = [{"kind": "RuttaRouter", "name": "far", "namespace": "logs"}, {"kind": "RuttaRouter", "name": "near"}]
+
+
+async def wired_to_far(api, fake, start, to):
+    """Start with a shipper that sends to routers, one of them far, where it needs a consent."""
+    api.apply(fake.router("far", "logs", allowedFrom=[{"namespaces": {"from": "All"}}]), fake.router("near"))
+    api.apply(fake.shipper(to=to))
+    operator = await start()
+    await operator.settled()
+    return operator
+
+
+def revoke(api):
+    api.edit("RuttaRouter", "far", lambda found: found["spec"].update(allowedFrom=[]), "logs")
+
+
+@pytest.mark.parametrize("status", [422, 403])
+async def test_what_is_forbidden_is_cut_though_the_pod_template_is_refused(api, fake, start, condition, status):
+    await wired_to_far(api, fake, start, TWO)
+    if status == 422:
+        api.refusals.append(lambda said, live: "no" if said["kind"] == "DaemonSet" else None)
+    else:
+        api.denied.add(("patch", "daemonsets"))
+    template, running = {"spec": {"nonsense": 1}}, api.get("DaemonSet", "edge-shipper")
+    api.edit("RuttaShipper", "edge", lambda found: found["spec"].update(podTemplate=template))
+    await fake.eventually(lambda: condition("RuttaShipper", "edge", "Accepted") == "False")
+    revoke(api)
+    await fake.eventually(lambda: links(api) == [["near-router-link.default.svc"]])
+    assert api.get("DaemonSet", "edge-shipper") == running
+
+
+async def test_what_is_forbidden_is_cut_from_a_resource_with_problems(api, fake, start, condition):
+    operator = await wired_to_far(api, fake, start, TWO)
+    services, running = api.names("Service"), api.get("DaemonSet", "edge-shipper")
+    api.edit("RuttaShipper", "edge", lambda found: found["spec"].update(sources=[], drain=5))
+    await fake.eventually(lambda: condition("RuttaShipper", "edge", "Accepted") == "False")
+    revoke(api)
+    await fake.eventually(lambda: links(api) == [["near-router-link.default.svc"]])
+    await operator.settled()
+    assert api.names("Service") == services
+    assert api.get("DaemonSet", "edge-shipper") == running
+    before = api.writes()
+    operator.again()
+    await operator.settled()
+    assert api.writes() == before
+
+
+async def test_a_resource_with_problems_whose_every_target_is_forbidden_has_no_pods(api, fake, start, condition):
+    operator = await wired_to_far(api, fake, start, TWO[:1])
+    api.edit("RuttaShipper", "edge", lambda found: found["spec"].update(drain=5))
+    await fake.eventually(lambda: condition("RuttaShipper", "edge", "Accepted") == "False")
+    await operator.settled()
+    assert api.names("DaemonSet")
+    revoke(api)
+    await fake.eventually(lambda: not api.names("DaemonSet"))
+    await operator.settled()
+    assert links(api) == []
+
+
+async def test_what_an_old_workload_leaves_goes_with_it(api, fake, start):
+    """Its ConfigMap is kept for its pods; nobody tells of a deletion that is ours."""
+    api.apply(fake.router())
+    operator = await start()
+    await operator.settled()
+    listeners = [{"name": "web", "http": {"port": 9090, "codec": "json"}}]
+    api.edit("RuttaRouter", "main", lambda found: (to_daemon_set(found), found["spec"].update(listeners=listeners)))
+    await fake.eventually(lambda: not api.get("Deployment", "main-router"))
+    await fake.eventually(lambda: len(api.names("ConfigMap")) == 1)
 
 
 async def test_a_route_changes_the_config_in_place(api, fake, start):

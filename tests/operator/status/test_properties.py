@@ -15,7 +15,7 @@ from rutta_operator.judgement import condition
 from rutta_operator.problems import Problem
 from rutta_operator.reasons import REASONS
 from rutta_operator.seen import Refusal, Report, Silence, TargetReport
-from rutta_operator.status import changed, look_again, status, transitions
+from rutta_operator.status import changed, judge, status, transitions
 
 CRDS = Path(__file__).parents[3] / "crds"
 KEYS = st.builds(Key, st.sampled_from(["RuttaRouter", "RuttaProxy"]), st.sampled_from("ab"), st.sampled_from("xyz"))
@@ -115,7 +115,7 @@ def test_any_mix_over_time_gives_statuses_that_agree_and_that_the_api_server_tak
         again = status(seen._replace(previous=found))
         assert json.dumps(again) == json.dumps(found)
         assert not changed(found, again)
-        assert (wait := look_again(seen)) is None or 0 < wait <= 600 + 4 * 60
+        assert (wait := judge(seen).again) is None or 0 < wait <= 600 + 4 * 60
         for one in transitions(previous, found):
             assert one.reason in REASONS
             assert len(one.message.encode()) <= 1_024

@@ -9,7 +9,7 @@ from rutta_operator.judgement import LONGEST, condition
 from rutta_operator.problems import Problem
 from rutta_operator.reasons import CONDITIONS, REASONS
 from rutta_operator.seen import Refusal, Report, Silence, TargetReport
-from rutta_operator.status import changed, look_again, status
+from rutta_operator.status import changed, judge, status
 
 WHY = "Why: `kubectl describe pods -n logs -l {}`."
 ROUTER_WHY = WHY.format(
@@ -243,16 +243,16 @@ def test_times_move_with_the_status_only(made):
 
 def test_a_missing_target_is_waited_for_ten_minutes(made):
     first = made.lonely()
-    assert look_again(first) == 600
+    assert judge(first).again == 600
     waiting = status(first)
     later = made.lonely(previous=waiting, now=made.now + 599)
     assert condition(status(later), "Reconciling")["reason"] == "TargetNotFound"
-    assert look_again(later) == 1
+    assert judge(later).again == 1
     over = made.lonely(previous=status(later), now=made.now + 600)
     stalled = status(over)
     assert condition(stalled, "Stalled")["reason"] == "TargetNotFound"
     assert not condition(stalled, "Reconciling")
-    assert look_again(over) is None
+    assert judge(over).again is None
     after = made.lonely(previous=stalled, now=made.now + 9_999)
     assert not changed(stalled, status(after))
     anew = made.lonely(previous=stalled, now=made.now + 9_999, generation=3)
@@ -262,7 +262,7 @@ def test_a_missing_target_is_waited_for_ten_minutes(made):
 def test_a_daemon_set_that_does_not_get_on_is_stalled_and_one_that_does_is_not(made):
     half = made.daemon_set(updatedNumberScheduled=1, numberReady=2, numberAvailable=2)
     first = made.shipper(workload=half)
-    assert look_again(first) == 600 + 3 * 60
+    assert judge(first).again == 600 + 3 * 60
     stuck = status(made.shipper(workload=half, previous=status(first), now=made.now + 780))
     assert condition(stuck, "Stalled")["reason"] == condition(stuck, "Ready")["reason"] == "ProgressDeadlineExceeded"
     still = status(made.shipper(workload=half, previous=stuck, now=made.now + 800))
@@ -293,7 +293,7 @@ def test_as_many_pods_may_be_away_as_the_disruption_budget_says(made):
 def test_pods_that_are_away_for_ten_minutes_stall(made):
     few = made.deployment(availableReplicas=0)
     first = made.router(workload=few, previous=status(made.router()))
-    assert look_again(first) == 600
+    assert judge(first).again == 600
     over = status(made.router(workload=few, previous=status(first), now=made.now + 600))
     assert condition(over, "Stalled")["reason"] == "MinimumReplicasUnavailable"
 
