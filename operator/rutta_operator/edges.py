@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from rutta_operator import last
 from rutta_operator.graph import Graph, Key, Node, resolve
 from rutta_operator.problems import Problem
 from rutta_operator.store import NO_DOCUMENT, Store
@@ -17,6 +18,7 @@ from rutta_operator.topology import Placed
 _REST: Final = 4.0  # how many times as long as it took we wait until we resolve again
 _NOTHING: Final = Graph({}, frozenset(), (), {})
 Mark = tuple[Any, ...]
+Link = tuple[int, str] | None  # port and pattern
 
 
 class Edges:
@@ -27,6 +29,8 @@ class Edges:
         self._store, self._changed, self._whole = store, changed, whole_cluster
         self._graph, self._seen = _NOTHING, {}  # type: tuple[Graph, Mapping[Key, Mark]]
         self._senders: dict[Key, list[Key]] = {}
+        self._kept: dict[Key, list[Key]] = {}
+        self._applied: dict[Key, Link] = {}  # what pods have, while a spec is not applied, or may never be
         self.placed: dict[Key, Placed] = {}
         """the resources of the graph, some perhaps with problems: what others are wired to"""
         self._nodes: dict[Key, Node] = {}
@@ -54,6 +58,13 @@ class Edges:
             await asyncio.shield(self._begin())
         return self._graph
 
+    def applied(self, placed: Placed) -> None:
+        """Say that a resource's pods are, or are about to be, as it says: senders follow its link."""
+        link = _link_of(placed)
+        self._applied[placed.key] = link
+        if placed.key in self._nodes and self._mark_of(placed.key) != link:
+            self.touch()
+
     def _begin(self) -> asyncio.Task[None]:
         if self._resolving is None:
             self._resolving = asyncio.create_task(self._resolve())
@@ -62,6 +73,10 @@ class Edges:
     def senders(self, key: Key) -> list[Key]:
         """Return who is wired to a resource, by the graph that was returned last."""
         return self._senders.get(key, [])
+
+    def admitted(self, key: Key) -> frozenset[Key]:
+        """Return whose pods may reach a resource's link: who is wired to it, and who keeps its last wiring."""
+        return frozenset((*self._senders.get(key, ()), *self._kept.get(key, ())))
 
     def unsupported(self, key: Key) -> list[Problem]:
         """Return the consents of a resource that cannot be decided."""
@@ -85,12 +100,17 @@ class Edges:
 
     def _resolve_now(self) -> None:
         began = time.monotonic()
-        self._nodes = dict(self._store.nodes)
-        self.placed = {key: found for key in self._nodes if (found := self._place(key)) is not None}
+        self.placed = {key: found for key in self._store.nodes if (found := self._place(key)) is not None}
+        self._nodes = {key: self._store.nodes[key] for key in self.placed}
+        self._applied = {key: link for key, link in self._applied.items() if key in self._nodes}
         self._graph = resolve(map(self._decidable, self._nodes.values()), self._labels())
         self._senders = {}
         for edge in sorted(self._graph.edges):
             self._senders.setdefault(edge.target, []).append(edge.sender)
+        self._kept = {}
+        for fault in self._graph.faults:
+            if fault.reason != "RefNotPermitted":
+                self._kept.setdefault(fault.target, []).append(fault.sender)
         before, self._seen = self._seen, self._marks()
         ended = time.monotonic()
         self._next = ended + _REST * (ended - began)
@@ -100,7 +120,10 @@ class Edges:
         known = self._store.resources.get(key)
         if known is None or known.shape is None:
             return self.placed.get(key)  # as it was when it was readable
-        return Placed(key, known.shape, NO_DOCUMENT)
+        placed = Placed(key, known.shape, NO_DOCUMENT)
+        if key not in self._applied and (live := last.link(last.mounted(self._store.children(key)))) is not None:
+            self._applied[key] = live
+        return _linked(placed, self._applied.get(key))
 
     def _labels(self) -> Mapping[str, Mapping[str, str]]:
         return {name: one.labels for name, one in self._store.namespaces.items()}
@@ -121,14 +144,28 @@ class Edges:
         return {
             key: (
                 links[key],
-                tuple((one, links[one]) for one in node.to if (key, one) in edges),
+                tuple((one, (key, one) in edges, links.get(one)) for one in node.to),
                 tuple(faults.get(key, ())),
                 tuple(self._senders.get(key, ())),
+                tuple(self._kept.get(key, ())),
             )
             for key, node in self._nodes.items()
         }
 
-    def _link(self, key: Key) -> Any:
+    def _link(self, key: Key) -> Link:
         placed = self._place(key)
-        link = None if placed is None else getattr(placed.resource.spec, "link", None)
-        return None if link is None else (link.port, link.pattern)
+        return None if placed is None else _link_of(placed)
+
+
+def _link_of(placed: Placed) -> Link:
+    link = getattr(placed.resource.spec, "link", None)
+    return None if link is None else (link.port, link.pattern)
+
+
+def _linked(placed: Placed, link: Link) -> Placed:
+    """Return a resource with the link that its pods have."""
+    if link is None or link == _link_of(placed):
+        return placed
+    spec = placed.resource.spec
+    now = getattr(spec, "link").model_copy(update={"port": link[0], "pattern": link[1]})  # noqa: B009
+    return placed._replace(resource=placed.resource.model_copy(update={"spec": spec.model_copy(update={"link": now})}))

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Set
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from rutta_operator import components, names
 from rutta_operator.graph import Key
 from rutta_operator.kinds import RESOURCES, WORKLOADS
+from rutta_operator.models import Pattern
 from rutta_operator.render.config import FILE, text
 from rutta_operator.store import Child, Object
 
+_PATTERNS: Final = get_args(Pattern)
 _ROLES: Final = {names.role(Key(kind, "", "")): kind for kind in RESOURCES}
 
 
@@ -25,6 +27,16 @@ def mounted(children: Mapping[tuple[str, str], Child]) -> Object | None:
 def _mounts(workload: Object) -> Iterator[str]:
     for volume in workload["spec"]["template"]["spec"].get("volumes") or ():
         yield (volume.get("configMap") or {}).get("name", "")
+
+
+def link(config: Object | None) -> tuple[int, str] | None:
+    """Return port and pattern of the link that pods with a ConfigMap listen on, if they do and it can be read."""
+    for listener in _entries(config or {}, "listeners"):
+        said = listener.get(components.LINK)
+        port = str(said.get("bind")).rpartition(":")[2] if isinstance(said, dict) else ""
+        if isinstance(said, dict) and port.isascii() and port.isdigit() and said.get("pattern") in _PATTERNS:
+            return int(port), said["pattern"]
+    return None
 
 
 def links(config: Object | None) -> dict[Key, Mapping[str, Any]]:
@@ -64,13 +76,17 @@ def _linked(target: Mapping[str, Any]) -> Key | None:
 
 
 def _targets(config_map: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the targets of a config; none if somebody wrote something else there."""
+    return _entries(config_map, "targets")
+
+
+def _entries(config_map: Mapping[str, Any], section: str) -> list[dict[str, Any]]:
+    """Return the entries of a config's section; none if somebody wrote something else there."""
     try:
         config = json.loads((config_map.get("data") or {}).get(FILE, ""))
     except ValueError:
         return []
-    targets = config.get("targets") if isinstance(config, dict) else None
-    return [one for one in targets if isinstance(one, dict)] if isinstance(targets, list) else []
+    entries = config.get(section) if isinstance(config, dict) else None
+    return [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
 
 
 def _target(dns: object) -> Key | None:

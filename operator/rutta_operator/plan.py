@@ -115,7 +115,8 @@ def plan(
 ) -> Plan:
     """Plan one resource. ``targets`` holds at least the resources that it is wired to.
 
-    ``last`` are the links that it has now: those whose reference is broken, though not forbidden, stay as they are.
+    ``last`` are the links that it has now: those whose reference is broken, though not forbidden, stay. They follow a
+    target that is there, as all do, and else stay as they are.
     """
     key, resource = placed.key, placed.resource
     role = _ROLES[key.kind]
@@ -273,7 +274,7 @@ class _Maker:
         for reference in references:
             target = target_of(key, reference)
             link = self._last.get(target) if target not in cut else None
-            if target in wired:
+            if target in wired or (link is not None and target in targets):
                 link = self._peer(target, targets[target].resource)
             if link is not None:
                 name = link_name(reference, references)

@@ -18,7 +18,7 @@ from rutta_operator.handlers import Feed, Watching
 from rutta_operator.kinds import CHILDREN, NAMESPACE, RESOURCES, Api
 from rutta_operator.lease import Lease, Lost
 from rutta_operator.metrics import Metrics
-from rutta_operator.options import Options, own_namespace
+from rutta_operator.options import Options
 from rutta_operator.pages import Pages
 from rutta_operator.polling import Poller
 from rutta_operator.problems import USER_ERROR
@@ -162,7 +162,6 @@ class Program:
             image=options.dataplane_image,
             image_pull_secrets=options.image_pull_secrets,
             monitoring=bool(self._optional),
-            operator_namespace=own_namespace(),
         )
 
     def _unhealthy(self) -> str:

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from rutta_operator import last, log
-from rutta_operator.apply import Applied, Applier, OwnerGone, Wanted
+from rutta_operator import last, log, names
+from rutta_operator.apply import Applied, Applier, OwnerGone, Wanted, is_rolled_out
 from rutta_operator.cluster import Cluster, Object
 from rutta_operator.edges import Edges
 from rutta_operator.events import Events
@@ -147,6 +147,8 @@ class Reconciler:
         except ApiError as exc:
             return found._replace(trouble=exc)
         (self.refused.add if applied.refusals else self.refused.discard)(key)
+        if known.placed is not None and applied.is_running:
+            self._edges.applied(known.placed)
         return found._replace(applied=applied)
 
     async def _cut_only(self, key: Key, known: Known, graph: Graph) -> Applied:
@@ -161,7 +163,17 @@ class Reconciler:
 
     def _context_of(self, key: Key, known: Known) -> Context:
         owner = Owner(API_VERSION, key.kind, key.name, known.uid)
-        return self._context()._replace(owner=owner, senders=frozenset(self._edges.senders(key)))
+        is_local = self._is_local(key, known.uid)
+        return self._context()._replace(owner=owner, senders=self._edges.admitted(key), is_local=is_local)
+
+    def _is_local(self, key: Key, uid: str) -> bool:
+        """Tell whether each node has a pod, so that senders need no other: once they had, a rollout keeps it so."""
+        live = self._workloads(key, uid)
+        if live.keys() != {"DaemonSet"}:
+            return False
+        service = self._store.children(key).get(("Service", names.workload(key)))
+        was = service is not None and service.object()["spec"].get("internalTrafficPolicy") == "Local"
+        return was or is_rolled_out(live["DaemonSet"])
 
     def _wanted(self, known: Known, placed: Placed, planned: Plan, graph: Graph) -> Wanted:
         key = placed.key

@@ -10,7 +10,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The labels of its pods, which never change. NetworkPolicies of resources admit the operator by the first. */}}
+{{/* The labels of its pods, which never change: its Deployment selects them, and a selector cannot be changed. */}}
 {{- define "rutta.selector" -}}
 app.kubernetes.io/name: rutta-operator
 app.kubernetes.io/instance: {{ .Release.Name | quote }}

@@ -36,8 +36,8 @@ class Context(NamedTuple):
     manager: str = names.MANAGER
     """the label that says who keeps the objects"""
     senders: frozenset[Key] = frozenset()
-    """who is wired to the resource"""
+    """who may reach the resource's link: who is wired to it, or keeps its last wiring"""
     monitoring: bool = False
     """whether the cluster knows PodMonitors and PrometheusRules"""
-    operator_namespace: str | None = None
-    """where the operator's pods are"""
+    is_local: bool = True
+    """whether senders may be left to the pod of their own node: only once a DaemonSet's pods are all there"""

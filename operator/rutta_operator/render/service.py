@@ -26,7 +26,7 @@ def _service(plan: Plan, name: str, context: Context, spec: dict[str, Any]) -> O
 
 
 def _listeners(plan: Plan, resource: Any, context: Context) -> Object:
-    """Return the Service of the listeners. That of a DaemonSet leads to the pod of the sender's own node.
+    """Return the Service of the listeners. That of a DaemonSet that is there leads to the pod of the sender's own node.
 
     Ports of pods are meant by name, so that in a rollout each pod is reached at the port that it listens on.
     """
@@ -36,7 +36,7 @@ def _listeners(plan: Plan, resource: Any, context: Context) -> Object:
     spec = {
         "type": settings.type,
         "ports": [_port(port, numbers.get(port.name, port.number)) for port in plan.ports],
-        **({"internalTrafficPolicy": "Local"} if plan.workload == "DaemonSet" else {}),
+        **({"internalTrafficPolicy": "Local"} if plan.workload == "DaemonSet" and context.is_local else {}),
     }
     service = _service(plan, names.workload(plan.key), context, spec)
     if settings.annotations:

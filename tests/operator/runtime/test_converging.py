@@ -141,6 +141,74 @@ async def test_a_target_whose_link_moves_moves_its_senders(api, fake, start):
     await fake.eventually(lambda: link(api)["port"] == 6666)
 
 
+async def test_senders_stay_where_the_pods_are_while_a_target_is_refused_or_wrong(api, fake, start, condition):
+    api.apply(fake.router(), fake.shipper())
+    operator = await start()
+    await operator.settled()
+    api.refusals.append(lambda said, live: "no" if "nonsense" in str(said.get("spec")) else None)
+    for wrong in (
+        {"podTemplate": {"spec": {"nonsense": 1}}},
+        {"link": {"pattern": "Broadcast", "delivery": "AtLeastOnce"}},
+    ):
+        right = api.get("RuttaRouter", "main")["spec"]
+        link_spec = {**wrong.get("link", {}), "port": 6666}
+        api.edit("RuttaRouter", "main", lambda found: found["spec"].update({**wrong, "link": link_spec}))  # noqa: B023
+        await fake.eventually(lambda: condition("RuttaRouter", "main", "Accepted") == "False")
+        await operator.settled()
+        assert link(api)["port"] == 5555
+        await operator.stop()
+        operator = await start()  # it knows from the live config where the pods listen
+        await operator.settled()
+        assert link(api)["port"] == 5555
+        api.edit("RuttaRouter", "main", lambda found: found.update(spec=right))  # noqa: B023
+        await fake.eventually(lambda: condition("RuttaRouter", "main", "Accepted") == "True")
+        await operator.settled()
+    api.edit("RuttaRouter", "main", lambda found: found["spec"].update(link={"port": 6666}))
+    await fake.eventually(lambda: link(api)["port"] == 6666)
+
+
+CIRCLE = [{"kind": "RuttaProxy", "name": "a"}]
+
+
+async def test_a_kept_link_follows_its_target_and_is_let_in(api, fake, start, condition):
+    """Proxy b sends to a, which then sends to b: what is wired stays, follows the port, and is admitted."""
+    policy = {"networkPolicy": {"enabled": True}}
+    to_main = [{"kind": "RuttaRouter", "name": "main"}]
+    api.apply(fake.router(), fake.resource("RuttaProxy", "a", to=to_main, **policy))
+    api.apply(fake.resource("RuttaProxy", "b", to=CIRCLE))
+    operator = await start()
+    await operator.settled()
+    assert senders(api, "a-proxy") == ["b"]
+    to_both = [*to_main, {"kind": "RuttaProxy", "name": "b"}]
+    api.edit("RuttaProxy", "a", lambda found: found["spec"].update(to=to_both))
+    await fake.eventually(lambda: condition("RuttaProxy", "b", "ResolvedRefs") == "False")
+    await operator.settled()
+    assert link(api, "b-")["port"] == 5555
+    assert senders(api, "a-proxy") == ["b"]
+    api.edit("RuttaProxy", "a", lambda found: found["spec"].update(link={"port": 6666}))
+    await fake.eventually(lambda: link(api, "b-")["port"] == 6666)
+
+
+async def test_who_may_not_send_is_not_let_in(api, fake, start, condition):
+    api.apply(
+        fake.router("far", "logs", allowedFrom=[{"namespaces": {"from": "All"}}], networkPolicy={"enabled": True})
+    )
+    api.apply(fake.shipper(to={"kind": "RuttaRouter", "name": "far", "namespace": "logs"}))
+    operator = await start()
+    await operator.settled()
+    assert senders(api, "far-router", "logs") == ["edge"]
+    api.edit("RuttaRouter", "far", lambda found: found["spec"].update(allowedFrom=[]), "logs")
+    await fake.eventually(lambda: senders(api, "far-router", "logs") == [])
+
+
+async def test_a_target_that_was_never_readable_is_none(api, fake, start, condition):
+    api.apply(fake.router(targets=7), fake.shipper())
+    operator = await start()
+    await fake.eventually(lambda: condition("RuttaShipper", "edge", "ResolvedRefs") == "False")
+    await operator.settled()
+    assert not api.names("DaemonSet")
+
+
 async def test_a_reference_that_breaks_keeps_its_wiring_across_a_restart(api, fake, start, condition):
     api.apply(fake.router(), fake.shipper())
     first = await start()
@@ -251,8 +319,15 @@ def namespace(name):
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {}}}
 
 
-def link(api):
-    config = next(name for name in api.names("ConfigMap") if name.startswith("edge-"))
+def senders(api, policy, namespace="default"):
+    """Return the names of the resources whose pods a policy lets in."""
+    rules = api.get("NetworkPolicy", policy, namespace)["spec"]["ingress"]
+    pods = [one["podSelector"]["matchLabels"] for rule in rules for one in rule.get("from", ()) if "podSelector" in one]
+    return [one["rutta.logary.tech/instance"] for one in pods]
+
+
+def link(api, of="edge-"):
+    config = next(name for name in api.names("ConfigMap") if name.startswith(of))
     return json.loads(api.get("ConfigMap", config)["data"]["config.json"])["targets"][0]["link"]
 
 

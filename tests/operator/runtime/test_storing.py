@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rutta_operator import last
+from rutta_operator.edges import Edges
 from rutta_operator.graph import Key
 from rutta_operator.store import Store, owner_of
 
@@ -70,6 +71,22 @@ def test_a_resource_that_became_unreadable_keeps_its_place_in_the_graph():
     assert store.resources[MAIN].placed is None
     assert store.resources[MAIN].problems
     assert store.nodes[MAIN] == before
+
+
+async def test_a_target_that_became_unreadable_before_it_was_wired_is_none():
+    store, changed = Store(), []
+    sender = router() | {"kind": "RuttaShipper", "spec": {
+        "sources": [{"name": "a", "udp": {"port": 1234, "codec": "json"}}],
+        "to": [{"kind": "RuttaRouter", "name": "main"}],
+    }}  # fmt: skip
+    for one in (router(), router(2, generation=2, targets=7), sender):
+        store.put_resource(one)
+    edges = Edges(store, changed.extend, whole_cluster=True)
+    edges.touch()
+    graph = await edges.graph()
+    assert [one.reason for one in graph.faults] == ["TargetNotFound"]
+    assert not graph.edges
+    assert set(graph.nodes) == set(edges.placed) == set(changed)
 
 
 def test_a_resource_that_breaks_only_a_rule_is_in_the_graph_as_it_is():

@@ -16,9 +16,31 @@ async def test_the_old_workload_stays_until_the_new_one_is_there(api, fake, star
     await operator.settled()
     assert api.get("Deployment", "main-router")
     assert condition("RuttaRouter", "main", "Ready") == "False"
+    assert traffic(api) is None
     api.roll("DaemonSet", "main-router")
     await fake.eventually(lambda: not api.get("Deployment", "main-router"))
+    await fake.eventually(lambda: traffic(api) == "Local")
     await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
+
+
+async def test_traffic_stays_on_its_node_while_pods_are_replaced(api, fake, start):
+    api.apply(fake.shipper(), fake.router())
+    operator = await start()
+    await fake.eventually(lambda: traffic(api, "edge-shipper") == "Local")
+    await operator.settled()
+    with api.lock:
+        api.objects.rolls = False
+    api.edit("RuttaShipper", "edge", lambda found: found["spec"].update(image="another"))
+    await fake.eventually(lambda: "another" in str(api.get("DaemonSet", "edge-shipper")["spec"]))
+    operator.again()
+    await operator.settled()
+    assert traffic(api, "edge-shipper") == "Local"
+    api.edit("RuttaShipper", "edge", lambda found: found["spec"].update(workload="Deployment"))
+    await fake.eventually(lambda: traffic(api, "edge-shipper") is None)
+
+
+def traffic(api, name="main-router"):
+    return api.get("Service", name)["spec"].get("internalTrafficPolicy")
 
 
 async def test_an_old_config_stays_until_its_pods_are_replaced(api, fake, start):
