@@ -37,6 +37,12 @@ _OWNERS: Final = {"ownerReferences": ("uid",)}
 _DEFAULTS: Final = {"protocol": "TCP"}
 _AMOUNTS: Final = frozenset({"requests", "limits", "sizeLimit", "averageValue", "divisor", "storage"})
 _ABSENT: Final = object()
+_MAPS: Final = frozenset({"labels", "annotations", "matchLabels", "nodeSelector", "data"})  # "" is a value of theirs
+# Whose false or 0 is another thing than none at all: the API server keeps it.
+_TOLD: Final = frozenset({
+    "automountServiceAccountToken", "enableServiceLinks", "allowPrivilegeEscalation", "hostUsers", "runAsUser",
+    "runAsGroup", "fsGroup", "tolerationSeconds", "replicas", "minReplicas", "terminationGracePeriodSeconds",
+})  # fmt: skip
 
 
 def differences(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, str]:
@@ -85,7 +91,7 @@ class _Walk:
     def _member(self, wanted: Any, live: Any, path: Path) -> Iterator[tuple[Path, Any]]:
         if live is not _ABSENT:
             yield from self.compare(wanted, live, path)
-        elif wanted not in ({}, []) and wanted is not None:  # the API server leaves out what is empty
+        elif not _is_nothing(wanted, path):
             yield path, live
 
     def _lists(self, wanted: list[Any], live: list[Any], path: Path) -> Iterator[tuple[Path, Any]]:
@@ -109,6 +115,14 @@ class _Walk:
 
 def _identity(item: Any, keys: tuple[str, ...]) -> tuple[Any, ...]:
     return tuple(item.get(key, _DEFAULTS.get(key)) for key in keys)
+
+
+def _is_nothing(wanted: Any, path: Path) -> bool:
+    """Tell whether the API server leaves out what we say, since it is what is so without it."""
+    if wanted in ({}, []) or wanted is None:
+        return True
+    in_map = any(step in _MAPS for step in path[-2:-1])
+    return wanted in (False, 0, "") and not in_map and path[-1] not in _TOLD
 
 
 def _same(wanted: Any, live: Any, path: Path) -> bool:

@@ -33,7 +33,7 @@ class Feed:
         elif kind in RESOURCES:
             self._resource(self._store.put_resource({**body, "kind": kind}))
         else:
-            self._child(self._store.put_child({**body, "kind": kind}))
+            self._work.extend(self._store.put_child({**body, "kind": kind}))
 
     def go(self, kind: str, namespace: str, name: str, uid: str) -> None:
         """Forget an object that is gone."""
@@ -43,16 +43,13 @@ class Feed:
         elif kind in RESOURCES:
             self._resource(self._store.drop_resource(Key(kind, namespace, name), uid))
         else:
-            self._child(self._store.drop_child((kind, namespace, name), uid))
+            owner = self._store.drop_child((kind, namespace, name), uid)
+            self._work.extend(() if owner is None else (owner,))
 
     def _resource(self, key: Key | None) -> None:
         if key is not None:
             self._edges.touch_node(key)
             self._work.add(key)
-
-    def _child(self, owner: Key | None) -> None:
-        if owner is not None:
-            self._work.add(owner)
 
 
 class Watching(NamedTuple):

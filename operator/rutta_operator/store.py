@@ -1,7 +1,8 @@
 """What is known of the cluster: our resources, their children, the namespaces' labels. No I/O.
 
 Watches bring objects late, twice, or not at all, and our own writes answer with newer ones; so everything here goes by
-uid and resourceVersion: what is older than what is known changes nothing, and a deletion counts for its uid only.
+uid and resourceVersion: what is older than what is known changes nothing, even if it is of another uid (whoever has a
+name later has later versions), and a deletion counts for its uid only.
 Children are kept as compact JSON, a tenth of what they are as Python objects.
 """
 
@@ -10,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from rutta_operator import names, rules
+from rutta_operator import log, names, rules
 from rutta_operator.documents import Document
 from rutta_operator.graph import Key, Node
 from rutta_operator.kinds import NAMESPACE, RESOURCES, WORKLOADS
@@ -87,7 +88,7 @@ class Store:
         metadata = body["metadata"]
         key = Key(body["kind"], metadata["namespace"], metadata["name"])
         version, known = _version(metadata), self.resources.get(key)
-        if known is not None and known.uid == metadata["uid"] and version <= known.version:
+        if known is not None and version <= known.version:
             return None
         status = _compact(body.get("status") or {})
         if known is None or (known.uid, known.generation) != (metadata["uid"], metadata.get("generation", 0)):
@@ -112,15 +113,15 @@ class Store:
         self.nodes.pop(key, None)
         return key
 
-    def put_child(self, body: Object) -> Key | None:
-        """Take an object; return the key of its resource if it is news."""
+    def put_child(self, body: Object) -> tuple[Key, ...]:
+        """Take an object; return the key of its resource if it is news, and that of its former one."""
         self.moved.set()
         metadata = body["metadata"]
         place = body["kind"], metadata["namespace"], metadata["name"]
         version, known = _version(metadata), self._children.get(place)
-        if known is not None and known.uid == metadata["uid"] and version <= known.version:
-            return None
-        owner = owner_of(metadata)
+        if known is not None and version <= known.version:
+            return ()
+        owner, former = owner_of(metadata), None if known is None else known.owner
         self._unlink(place)
         self._children[place] = Child(
             uid=metadata["uid"],
@@ -133,7 +134,7 @@ class Store:
         )
         if owner is not None:
             self._owned.setdefault(owner, set()).add((place[0], place[2]))
-        return owner
+        return tuple({one: None for one in (owner, former) if one is not None})
 
     def drop_child(self, place: Place, uid: str) -> Key | None:
         """Forget an object that is gone; return the key of its resource if it was known."""
@@ -165,7 +166,7 @@ class Store:
         metadata = body["metadata"]
         known = self.namespaces.get(metadata["name"])
         news = Namespace(metadata["uid"], _version(metadata), metadata.get("labels") or {})
-        if known is not None and known.uid == news.uid and news.version <= known.version:
+        if known is not None and news.version <= known.version:
             return False
         self.namespaces[metadata["name"]] = news
         return known is None or known.labels != news.labels
@@ -234,8 +235,13 @@ def _read(key: Key, body: Object) -> Known:
     """Judge a resource's document."""
     metadata = body["metadata"]
     document = {**body, "metadata": {"name": key.name, "namespace": key.namespace}, "status": None}
-    resource, problems = rules.examine(document)
-    shape = resource if resource is not None else _shape(document)
+    try:
+        resource, problems = rules.examine(document)
+        shape = resource if resource is not None else _shape(document)
+    except Exception as exc:  # noqa: BLE001 - one document that we are not up to never holds up the others
+        log.crash("bug", "A mistake in the operator: this resource cannot be read, and stays as it is.", exc, key=key)
+        text = f"the operator cannot read it ({type(exc).__name__}), which is the operator's mistake; please report it"
+        resource, shape, problems = None, None, [Problem((), text)]
     placed = None if resource is None else Placed(key, resource, NO_DOCUMENT)
     generation = metadata.get("generation", 0)
     return Known(metadata["uid"], 0, generation, False, placed, tuple(problems), shape, b"{}")

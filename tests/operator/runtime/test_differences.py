@@ -16,6 +16,11 @@ def deployment(**spec):
     [
         ({"kind": "X", "a": {"b": 1}}, {"kind": "X", "a": {"b": 1, "c": 2}, "status": {}}),
         ({"kind": "X", "a": {}, "b": []}, {"kind": "X"}),
+        (deployment(hostNetwork=False, schedulerName="", priority=0), deployment()),
+        (
+            deployment(containers=[{"name": "a", "env": [{"name": "b", "value": ""}], "tty": False}]),
+            deployment(containers=[{"name": "a", "env": [{"name": "b"}]}]),
+        ),
         (deployment(**POD), deployment(containers=[{"name": "sidecar"}, {**POD["containers"][0], "tty": True}])),
         (deployment(volumes=[{"name": "a"}]), deployment(volumes=[{"name": "b"}, {"name": "a", "emptyDir": {}}])),
         ({"kind": "X", "limits": {"cpu": "1"}}, {"kind": "X", "limits": {"cpu": "1000m"}}),
@@ -25,6 +30,8 @@ def deployment(**spec):
     ids=[
         "what_others_added_is_none",
         "what_is_empty_is_as_good_as_absent",
+        "what_the_api_server_leaves_out_is_none",
+        "an_empty_variable_is_none",
         "a_sidecar_of_others_is_none",
         "volumes_are_found_by_name",
         "quantities_are_compared_by_value",
@@ -40,7 +47,14 @@ def test_no_drift(wanted, live):
     ("wanted", "live", "paths"),
     [
         ({"kind": "X", "a": {"b": 1}}, {"kind": "X", "a": {"b": 2}}, ["a.b"]),
-        ({"kind": "X", "a": False}, {"kind": "X"}, ["a"]),
+        ({"kind": "X", "automountServiceAccountToken": False}, {"kind": "X"}, ["automountServiceAccountToken"]),
+        (
+            {"kind": "X", "securityContext": {"runAsUser": 0}},
+            {"kind": "X", "securityContext": {}},
+            ["securityContext.runAsUser"],
+        ),
+        ({"kind": "X", "labels": {"a": ""}}, {"kind": "X", "labels": {}}, ["labels.a"]),
+        ({"kind": "X", "a": ["", 0]}, {"kind": "X", "a": []}, ["a"]),
         ({"kind": "X", "args": ["a", "b"]}, {"kind": "X", "args": ["b", "a"]}, ["args.0", "args.1"]),
         ({"kind": "X", "args": ["a"]}, {"kind": "X", "args": ["a", "b"]}, ["args"]),
         (deployment(**POD), deployment(containers=[{"name": "other"}]), ["spec.template.spec.containers.rutta"]),
@@ -59,7 +73,10 @@ def test_no_drift(wanted, live):
     ],
     ids=[
         "another_value",
-        "false_is_not_absent",
+        "false_where_it_means_something",
+        "zero_where_it_means_something",
+        "a_label_without_a_value",
+        "values_of_a_list",
         "another_order",
         "one_more_where_the_list_is_ours",
         "a_container_that_is_gone",

@@ -126,6 +126,19 @@ async def test_a_label_that_hides_an_object_from_us_is_put_back(api, fake, start
     await fake.eventually(lambda: label in api.get("Service", "main-router")["metadata"]["labels"])
 
 
+async def test_an_object_that_somebody_made_nobodys_is_told(api, fake, start, condition):
+    api.apply(fake.router())
+    await (await start()).settled()
+
+    def disown(found):
+        del found["metadata"]["ownerReferences"]
+        del found["metadata"]["labels"]["rutta.logary.tech/instance"]
+
+    api.edit("Service", "main-router", disown)
+    await fake.eventually(lambda: condition("RuttaRouter", "main", "Accepted") == "False")
+    assert api.get("RuttaRouter", "main")["status"]["conditions"][0]["reason"] == "NameTaken"
+
+
 async def test_a_status_that_somebody_wrote_is_put_back(api, fake, start, condition):
     api.apply(fake.router())
     await (await start()).settled()

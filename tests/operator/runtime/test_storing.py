@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rutta_operator import last
+from rutta_operator import last, rules
 from rutta_operator.edges import Edges
 from rutta_operator.graph import Key
 from rutta_operator.store import Store, owner_of
@@ -31,28 +31,57 @@ def router(version=1, uid="r", generation=1, **spec):
 
 def test_what_is_old_changes_nothing():
     store = Store()
-    assert store.put_child(child(5)) == MAIN
-    assert store.put_child(child(5)) is None
-    assert store.put_child(child(4, annotations={"a": "b"})) is None
+    assert store.put_child(child(5)) == (MAIN,)
+    assert store.put_child(child(5)) == ()
+    assert store.put_child(child(4, annotations={"a": "b"})) == ()
     assert store.children(MAIN)["Service", "x"].version == 5
-    assert store.put_child(child(10)) == MAIN
+    assert store.put_child(child(10)) == (MAIN,)
 
 
-def test_another_uid_is_another_object_whatever_its_version():
+def test_a_late_event_of_a_former_object_of_the_name_changes_nothing():
+    """Whoever has the name later was written later, and versions count up over all objects of a kind."""
+    store = Store()
+    store.put_child(child(5, uid="new"))
+    assert store.put_child(child(3, uid="old")) == ()
+    assert store.drop_child(("Service", "default", "x"), "old") is None
+    assert store.children(MAIN)["Service", "x"].uid == "new"
+    store.put_resource(router(5, uid="new"))
+    assert store.put_resource(router(3, uid="old")) is None
+    assert store.resources[MAIN].uid == "new"
+    space = {"name": "a", "uid": "new", "resourceVersion": "5", "labels": {"b": "c"}}
+    store.put_namespace({"metadata": space})
+    assert not store.put_namespace({"metadata": {"name": "a", "uid": "old", "resourceVersion": "3"}})
+    assert store.namespaces["a"].uid == "new"
+
+
+def test_another_object_takes_the_place_of_one_whose_end_nobody_told():
     store = Store()
     store.put_child(child(5))
-    assert store.put_child(child(3, uid="d")) == MAIN
+    assert store.put_child(child(7, uid="d")) == (MAIN,)
     assert store.drop_child(("Service", "default", "x"), "c") is None
     assert store.drop_child(("Service", "default", "x"), "d") == MAIN
     assert store.children(MAIN) == {}
 
 
-def test_a_child_that_changes_hands_is_its_former_resources_no_more():
+def test_a_child_that_changes_hands_is_news_to_its_former_resource():
     store = Store()
     store.put_child(child(1))
     reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "z", "uid": "z", "controller": True}
-    assert store.put_child(child(2, ownerReferences=[reference])) is None
+    assert store.put_child(child(2, ownerReferences=[reference])) == (MAIN,)
     assert store.children(MAIN) == {}
+    assert store.put_child(child(3)) == (MAIN,)
+    other = {**child()["metadata"]["labels"], "rutta.logary.tech/instance": "other"}
+    assert store.put_child(child(4, labels=other)) == (MAIN._replace(name="other"), MAIN)
+
+
+def test_a_document_that_we_fail_at_has_a_problem_and_its_former_place(monkeypatch):
+    store = Store()
+    store.put_resource(router())
+    monkeypatch.setattr(rules, "examine", lambda document: 1 / 0)
+    assert store.put_resource(router(2, generation=2)) == MAIN
+    assert "ZeroDivisionError" in store.resources[MAIN].problems[0].message
+    assert store.resources[MAIN].placed is None
+    assert MAIN in store.nodes
 
 
 def test_only_what_is_of_use_is_kept():
