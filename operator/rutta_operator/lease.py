@@ -32,6 +32,7 @@ class Lease:
         self._metadata: dict[str, Any] = {"namespace": namespace, "name": name}
         self._seen: tuple[Any, float] = (None, 0.0)  # what the Lease said, and since when it has
         self._lease: Object | None = None
+        self._renewed = 0.0  # when we began to say what was taken: others count from then at the earliest
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours."""
@@ -53,13 +54,18 @@ class Lease:
                 lease = await self._cluster.lease(self._metadata["namespace"], self._metadata["name"])
                 holder = self._holder(lease)
                 if holder is None:
-                    self._lease = await self._cluster.put_lease(self._claim(lease))
+                    await self._put(lease)
                 return holder
         except Conflict:
             return "another process"
         except (ApiError, TimeoutError) as exc:
             log.warn("lease_unknown", f"The Lease cannot be read or taken: {exc or 'no answer'}.")
             return "nobody known"
+
+    async def _put(self, lease: Object | None) -> None:
+        asked = asyncio.get_running_loop().time()
+        self._lease = await self._cluster.put_lease(self._claim(lease))
+        self._renewed = asked
 
     def _holder(self, lease: Object | None) -> str | None:
         """Return who holds a Lease; None if it is free, or ours."""
@@ -90,17 +96,20 @@ class Lease:
 
     async def keep(self) -> None:
         """Renew the Lease until cancelled. Raises Lost if that did not work for 10 s, or somebody else took it."""
-        renewed = time.monotonic()
-        while True:
-            await asyncio.sleep(_RETRY)
-            try:
-                async with asyncio.timeout(_ANSWER):
-                    await self._renew()
-                renewed = time.monotonic()
-            except (ApiError, TimeoutError) as exc:
-                log.warn("lease_late", f"The Lease could not be renewed: {exc or 'no answer'}.")
-            if time.monotonic() - renewed > _DEADLINE:
-                raise Lost(f"the Lease could not be renewed for {_DEADLINE:g} s")
+        try:
+            while True:
+                async with asyncio.timeout_at(self._renewed + _DEADLINE):
+                    await asyncio.sleep(_RETRY)
+                    await self._try_renewing()
+        except TimeoutError as exc:
+            raise Lost(f"the Lease could not be renewed for {_DEADLINE:g} s") from exc
+
+    async def _try_renewing(self) -> None:
+        try:
+            async with asyncio.timeout(_ANSWER):
+                await self._renew()
+        except (ApiError, TimeoutError) as exc:
+            log.warn("lease_late", f"The Lease could not be renewed: {exc or 'no answer'}.")
 
     async def _renew(self) -> None:
         if self._lease is None:  # what became of our last try is not known
@@ -108,7 +117,7 @@ class Lease:
             if self._lease is not None and self._lease["spec"].get("holderIdentity") != self._identity:
                 raise Lost(f"{self._lease['spec'].get('holderIdentity') or 'nobody'} holds the Lease now")
         lease, self._lease = self._lease, None
-        self._lease = await self._cluster.put_lease(self._claim(lease))
+        await self._put(lease)
 
     async def release(self) -> None:
         """Give the Lease away at once, so that whoever waits need not wait for its end."""

@@ -1,5 +1,7 @@
 """Who works: the Lease, its release, its loss; and what is asked before anybody works."""
 
+import asyncio
+
 import pytest
 
 from rutta_operator import lease
@@ -52,6 +54,37 @@ async def test_a_lease_that_cannot_be_renewed_ends_the_process(api, fake, start,
     api.trouble.append(lambda verb, plural, name: 503 if plural == "leases" else None)
     await fake.eventually(operator.task.done)
     assert operator.task.result() == 1
+
+
+class Slow:
+    """A cluster whose Lease can be taken, and then neither read nor written: no answer comes."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def lease(self, namespace, name):
+        return None
+
+    async def put_lease(self, wanted):
+        self.asked.append(asyncio.get_running_loop().time())
+        if len(self.asked) > 1:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0.2)  # what others see may be as old as this
+        return wanted
+
+
+async def test_the_lease_is_given_up_in_time_though_a_try_may_take_longer(monkeypatch):
+    monkeypatch.setattr(lease, "_ANSWER", 60.0)
+    monkeypatch.setattr(lease, "_RETRY", 0.0)
+    monkeypatch.setattr(lease, "_DEADLINE", 0.4)
+    cluster, limits, real = Slow(), [], asyncio.timeout_at
+    monkeypatch.setattr(asyncio, "timeout_at", lambda when: limits.append(when) or real(when))
+    one = lease.Lease(cluster, "default", "x", "me")
+    await one.acquire()
+    with pytest.raises(lease.Lost):
+        await asyncio.wait_for(one.keep(), 30)
+    assert len(cluster.asked) == 2
+    assert limits == [pytest.approx(cluster.asked[0] + 0.4, abs=0.05)]
 
 
 async def test_every_missing_verb_is_said_at_once(api, fake, start, caplog):
