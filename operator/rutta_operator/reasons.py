@@ -140,7 +140,7 @@ REASONS: Final[Mapping[Word, Reason]] = {
         ("Ready",),
         True,
         "More pods are away than `spec.podDisruptionBudget.maxUnavailable`, or all of them: they crash, cannot be"
-        " scheduled, or their node is gone. After 10 minutes it is Stalled.",
+        " scheduled, or their node is gone. With autoscaling, of `minReplicas`. After 10 minutes it is Stalled.",
         "Run the command that the message ends with: it shows why. On large clusters raise maxUnavailable.",
     ),
     "PodsRefused": Reason(

@@ -1,8 +1,9 @@
 """A live Deployment or DaemonSet → what keeps its resource from being ready, if anything does. Pure.
 
 Pods are not watched, so what ails one of them is not known here: messages end with the command that shows it. The
-rules are kubectl's for ``rollout status``, with one more tolerance: once rolled out, as many pods may be away as
-``podDisruptionBudget.maxUnavailable`` says, so that a lost node or a pod more does not flap.
+rules are kubectl's for ``rollout status``, with two more tolerances: once rolled out, as many pods may be away as
+``podDisruptionBudget.maxUnavailable`` says, so that a lost node or a pod more does not flap; and an autoscaler that
+asks for more pods makes no rollout: as many must be there as it keeps at least.
 """
 
 import math
@@ -77,7 +78,8 @@ def counts(workload: Live | None) -> Mapping[str, int]:
 
 def _of_workload(seen: Seen, workload: Live) -> list[Finding]:
     status = workload.get("status") or {}
-    if int(status.get("observedGeneration", 0)) < int(workload["metadata"].get("generation", 0)):
+    is_behind = int(status.get("observedGeneration", 0)) < int(workload["metadata"].get("generation", 0))
+    if is_behind and _least(seen) is None:
         return [Finding("RolloutInProgress", f"The {_called(workload)} changed, and Kubernetes takes it up.")]
     if workload.get("kind") == "DaemonSet":
         return _of_daemon_set(seen, workload, status)
@@ -94,11 +96,32 @@ def _of_deployment(seen: Seen, workload: Live, status: Mapping[str, Any]) -> lis
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         text = f"The rollout of the {_called(workload)} is stuck: {progressing.get('message', '')}"
         return [Finding("ProgressDeadlineExceeded", f"{_sentence(text)} {_advice(seen)}", patience=0)]
-    if progressing.get("reason") != "NewReplicaSetAvailable" or updated < wanted or total > updated:
+    least = wanted if (scaled := _least(seen)) is None else min(wanted, scaled)
+    if progressing.get("reason") != "NewReplicaSetAvailable" or updated < least or total > updated:
         old = f", {total - updated} old ones are left" if total > updated else ""
         text = f"{updated} of {wanted} pods are new, {available} are available{old}."
         return [Finding("RolloutInProgress", f"{text} {_advice(seen)}")]
-    return _shortage(seen, wanted, available)
+    short = _shortage(seen, least, available)
+    if short and _was_rolling(seen):  # a number that was raised: its pods come
+        text = f"{updated} of {wanted} pods are new, {available} are available. {_advice(seen)}"
+        return [Finding("RolloutInProgress", text, PATIENCE, overdue="MinimumReplicasUnavailable")]
+    return short
+
+
+def _was_rolling(seen: Seen) -> bool:
+    return any(
+        one.get("type") == "Ready" and one.get("reason") == "RolloutInProgress"
+        for one in seen.previous.get("conditions") or ()
+    )
+
+
+def _least(seen: Seen) -> int | None:
+    """Return how many pods an autoscaler keeps at least, if what changes is their number only: what we said of the
+    Deployment has not changed since it was ready, so that somebody else did.
+    """
+    scaling = getattr(seen.resource.spec, "autoscaling", None) if seen.resource is not None else None
+    is_seen = seen.previous.get("observedGeneration") == seen.generation
+    return scaling.min_replicas if scaling is not None and is_seen and _was_ready(seen) else None
 
 
 def _of_daemon_set(seen: Seen, workload: Live, status: Mapping[str, Any]) -> list[Finding]:

@@ -99,6 +99,7 @@ def _container(plan: Plan, resource: Resource, context: Context, resources: Mapp
     return {
         "name": CONTAINER,
         "image": resource.spec.image or context.image,
+        "imagePullPolicy": "IfNotPresent",  # unsaid, a first :latest makes it Always, and so it stays for other tags
         "args": [names.role(plan.key), "--config", f"{mounts.CONFIG}/{FILE}"],
         **node.environment(plan),
         "ports": _ports(plan, resource),

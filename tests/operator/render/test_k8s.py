@@ -46,7 +46,7 @@ def test_an_overlay_has_the_originals_names_and_ports(overlay):
     (container,) = workload["spec"]["template"]["spec"]["containers"]
     ports = {one["name"]: one["containerPort"] for one in container["ports"]}
     assert (ports["http-json"], ports["udp-json"], ports["health"]) == (3000, 14001, 9114)
-    assert "imagePullPolicy" not in container
+    assert container["imagePullPolicy"] == "IfNotPresent"
     assert workload["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == "9114"
 
 

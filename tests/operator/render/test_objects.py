@@ -354,3 +354,16 @@ def test_rules_have_the_form_that_prometheus_asks_for(render, router):
         assert set(one) == {"alert", "expr", "for", "labels", "annotations"}
         assert re.fullmatch(r"\d+m", one["for"])
         assert one["expr"].count("(") == one["expr"].count(")")
+
+
+@pytest.mark.parametrize("image", ["logary/rutta:latest", "logary/rutta:1.2"])
+def test_an_image_is_pulled_once_whatever_its_tag(render, router, image):
+    """The API server would make it Always for a :latest, and leave it so when the tag changes."""
+    assert pod(render(router(image=image)))["containers"][0]["imagePullPolicy"] == "IfNotPresent"
+
+
+@pytest.mark.parametrize(("is_local", "policy"), [(True, "Local"), (False, None)])
+def test_a_daemon_sets_service_is_local_once_its_pods_are_there(render, router, is_local, policy):
+    made = render(router(workload="DaemonSet"), is_local=is_local)
+    assert made["Service/main-router"]["spec"].get("internalTrafficPolicy") == policy
+    assert "internalTrafficPolicy" not in render(router(), is_local=is_local)["Service/main-router"]["spec"]

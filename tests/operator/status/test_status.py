@@ -281,6 +281,32 @@ def test_a_node_more_or_a_pod_less_does_not_flap(made):
         assert condition(status(made.shipper(workload=live, previous=ready)), "Ready")["status"] == "True"
 
 
+def test_an_autoscaler_that_asks_for_more_pods_makes_no_rollout(made):
+    spec = {**SMALL, "autoscaling": {"minReplicas": 3, "maxReplicas": 9}}
+    ready = status(made.router(spec))
+    for live, truth in (
+        (made.deployment(wanted=9, observedGeneration=2), "True"),
+        (made.deployment(wanted=9), "True"),
+        (made.deployment(wanted=9, replicas=9, updatedReplicas=9), "True"),
+        (made.deployment(wanted=9, replicas=9, updatedReplicas=9, availableReplicas=1), "False"),
+        (made.deployment(wanted=9, replicas=9, updatedReplicas=6, conditions=[GOING]), "False"),
+        (made.deployment(wanted=9, replicas=12, updatedReplicas=9), "False"),
+    ):
+        assert condition(status(made.router(spec, workload=live, previous=ready)), "Ready")["status"] == truth, live
+    changed_spec = made.router(spec, workload=made.deployment(observedGeneration=2), previous=ready, generation=3)
+    assert condition(status(changed_spec), "Ready")["reason"] == "RolloutInProgress"
+
+
+def test_a_number_that_is_raised_is_no_warning_until_its_pods_do_not_come(made):
+    spec = {**SMALL, "replicas": 6}
+    taken_up = status(made.router(spec, workload=made.deployment(wanted=6, observedGeneration=2)))
+    few = made.deployment(wanted=6, replicas=6, updatedReplicas=6)
+    coming = made.router(spec, workload=few, previous=taken_up)
+    assert condition(status(coming), "Ready")["reason"] == "RolloutInProgress"
+    over = made.router(spec, workload=few, previous=status(coming), now=made.now + 600)
+    assert condition(status(over), "Stalled")["reason"] == "MinimumReplicasUnavailable"
+
+
 def test_as_many_pods_may_be_away_as_the_disruption_budget_says(made):
     spec = {**SMALL, "replicas": 10, "podDisruptionBudget": {"maxUnavailable": "25%"}}
     for available, truth in ((7, "True"), (6, "False")):
