@@ -1,9 +1,13 @@
-"""For all tests: what a test does to the process's logging ends with it."""
+"""For all tests: what a test does to the process's logging ends with it, and no test fails for a slow machine."""
 
 import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("rutta", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rutta")
 
 
 @pytest.fixture(autouse=True)
