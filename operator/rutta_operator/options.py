@@ -28,7 +28,7 @@ examples:
   RUTTA_OPERATOR_LOG_FORMAT=json rutta-operator
 
 pages on --bind: /healthz (fails if a watch is frozen), /readyz, /metrics
-exit codes: 0 stopped · 1 the Lease was lost, or a watch ended · 22 the settings are wrong, or RBAC lacks a verb
+exit codes: 0 stopped · 1 the Lease was lost, or the operator failed · 22 the settings are wrong, or RBAC lacks a verb
 """
 
 
