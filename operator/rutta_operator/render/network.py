@@ -1,6 +1,7 @@
 """The NetworkPolicy: who may reach the pods.
 
-- The link: pods of the resources that are wired to this one, by namespace and labels, and nobody else.
+- The link: pods of the resources that are wired to this one or keep their last wiring, by namespace and labels, and
+  nobody else.
 - Listeners: everybody, also from outside of the cluster; that is what they are for.
 - Health pages: every pod of the cluster. Prometheus and the operator read them there, and where those run is not ours
   to know; the pages hold names and counters. Probes come from the node, and a policy never keeps a node from its pods.
