@@ -164,7 +164,9 @@ def test_a_bad_pod_template_is_refused_with_its_field_and_leaves_the_pods_alone(
     kubectl.until_condition("RuttaRouter", "main", "Stalled", "True", reason="InvalidPodTemplate")
     assert pods_of(kubectl, "main", "RuttaRouter") == before
 
-    unknown = {"spec": {"podTemplate": {"spec": {"containers": [{"name": "rutta", "volumeMunts": [{"name": "config"}]}]}}}}
+    unknown = {
+        "spec": {"podTemplate": {"spec": {"containers": [{"name": "rutta", "volumeMunts": [{"name": "config"}]}]}}}
+    }
     kubectl.patch("RuttaRouter", "main", unknown)
     told(until(lambda: _about(kubectl, "volumeMunts"), 60, "the misspelt field is named"), "spec.podTemplate")
     assert pods_of(kubectl, "main", "RuttaRouter") == before, "a misspelt field is not applied without itself"

@@ -134,7 +134,8 @@ def test_nothing_is_lost_while_pods_come_and_go(
         lost += sent - found.distinct
         say(
             f"  {sender.name}: {sent} events in {seconds:.0f} s ({sent / seconds:.0f}/s), "
-            f"{sent - found.distinct} lost, {found.duplicates} twice, {report['connections']} connections, {report['again']} requests again"
+            f"{sent - found.distinct} lost, {found.duplicates} twice; "
+            f"{report['connections']} connections, {report['again']} requests again"
         )
         assert found.distinct == sent
         assert found.duplicates == 0 or report["again"], "an event came twice that nobody sent twice"

@@ -91,8 +91,6 @@ def test_nothing_is_written_in_steady_state_but_the_lease(
     said = f"{len(requests)} requests, {len(leases)} of them the Lease's, no write"
     say(f"  {WINDOW[suite]:.0f} s, {RESOURCES} resources: {said}")
 
-    operator.kubectl("rollout", "restart", f"deployment/{operator.deployment()}")
-    operator.kubectl.until_rolled("Deployment", operator.deployment())
-    operator.until_led()
+    operator.restart()
     _assert_silent(watcher, 20)
     say("  restarted with all in place: no write but the Lease's")

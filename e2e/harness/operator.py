@@ -59,6 +59,12 @@ class Operator:
 
         until(there, 120, f"the operator has {replicas} pods")
 
+    def restart(self) -> None:
+        """Start all its pods anew; returns when one of the new ones leads."""
+        self.kubectl("rollout", "restart", f"deployment/{self.deployment()}")
+        self.kubectl.until_rolled("Deployment", self.deployment())
+        self.until_led()
+
     def pods(self) -> list[str]:
         """Return the names of its pods that are not going away."""
         pods = self.kubectl.items("Pod", LABELS)

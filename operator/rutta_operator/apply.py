@@ -158,6 +158,7 @@ class Applier:
     async def _hand_over(self, one: Object, live: Object, child: Child) -> None:
         """Give the number of pods to whoever scales, before we stop saying it: without an owner it would become 1.
 
+        None become one, for an autoscaler leaves alone what was scaled to zero.
         https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
         """
         if one["kind"] != "Deployment" or "replicas" in one["spec"] or not child.holds_replicas:
@@ -165,7 +166,7 @@ class Applier:
         kept = {key: one["metadata"][key] for key in ("name", "namespace")}
         number = {
             "apiVersion": one["apiVersion"], "kind": one["kind"], "metadata": kept,
-            "spec": {"replicas": live["spec"]["replicas"]},
+            "spec": {"replicas": max(1, live["spec"]["replicas"])},
         }  # fmt: skip
         self._store.put_child(await self._cluster.apply(number, manager=HANDOVER))
 

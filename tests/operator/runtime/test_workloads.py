@@ -185,6 +185,22 @@ async def test_the_autoscaler_takes_over_the_number_of_pods_as_it_is(api, fake, 
     await fake.eventually(lambda: not api.names("HorizontalPodAutoscaler"))
 
 
+async def test_the_autoscaler_gets_a_pod_to_begin_with(api, fake, start):
+    """It leaves alone what was scaled to zero."""
+    api.apply(fake.router(replicas=0))
+    operator = await start()
+    await operator.settled()
+
+    def scale(found):
+        del found["spec"]["replicas"]
+        found["spec"]["autoscaling"] = {"minReplicas": 2, "maxReplicas": 9}
+
+    api.edit("RuttaRouter", "main", scale)
+    await fake.eventually(lambda: api.names("HorizontalPodAutoscaler"))
+    await operator.settled()
+    assert api.get("Deployment", "main-router")["spec"]["replicas"] == 1
+
+
 def to_daemon_set(found):
     found["spec"]["workload"] = "DaemonSet"
     del found["spec"]["replicas"]
