@@ -168,7 +168,12 @@ async def test_an_object_of_a_former_resource_of_the_name_is_waited_for(api, fak
             api.delete(kind, name)
     await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
     uid = api.get("RuttaRouter", "main")["metadata"]["uid"]
-    assert api.get("Service", "main-router")["metadata"]["ownerReferences"][0]["uid"] == uid
+
+    def owned_by_the_new_one():
+        service = api.get("Service", "main-router")
+        return service is not None and service["metadata"]["ownerReferences"][0]["uid"] == uid
+
+    await fake.eventually(owned_by_the_new_one)
     await second.stop()
 
 
