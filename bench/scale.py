@@ -63,7 +63,7 @@ async def _measure(options: argparse.Namespace, place: Place) -> Figures:
     server, authority = place.server()
     async with Api(server, authority, place.token("bench")) as api:
         hosts = place.folder / "hosts"
-        program = Program(options.image or IMAGE, place.kubeconfig(place.account), hosts)
+        program = Program(f"{options.cluster}-operator", options.image or IMAGE, place.kubeconfig(place.account), hosts)
         bench = Bench(place, api, program, options.resources)
         hosts.write_text(stand_in.hosts(bench.resources, "127.0.0.1"), "utf-8")
         setting = _setting(options, place)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from rutta_scale.shell import run
 
 METRICS = "http://127.0.0.1:18880/metrics"
-_NAME = "rutta-scale-operator"
 _TICKS = 100  # per second, in /proc/PID/stat on Linux
 
 
@@ -25,8 +24,9 @@ class Memory(NamedTuple):
 class Program:
     """One operator at a time; ``remove`` what is left."""
 
-    def __init__(self, image: str, kubeconfig: Path, hosts: Path) -> None:
-        """Touch nothing yet."""
+    def __init__(self, name: str, image: str, kubeconfig: Path, hosts: Path) -> None:
+        """Touch nothing yet; ``name`` is the container's."""
+        self._name = name
         self._image, self._kubeconfig, self._hosts = image, kubeconfig, hosts
         self.started = 0.0
 
@@ -35,23 +35,23 @@ class Program:
         self.remove()
         self.started = time.time()
         run(
-            "docker", "run", "-d", "--name", _NAME, "--network", "host", "--read-only", "-e", "KUBECONFIG=/kubeconfig",
+            "docker", "run", "-d", "--name", self._name, "--network", "host", "--read-only", "-e", "KUBECONFIG=/kubeconfig",
             "-v", f"{self._kubeconfig}:/kubeconfig:ro", "-v", f"{self._hosts}:/etc/hosts:ro", self._image,
             "--bind", "127.0.0.1:18880", "--lease-namespace", "rutta-system",
         )  # fmt: skip
 
     def stop(self) -> None:
         """Stop it as Kubernetes does."""
-        run("docker", "stop", "-t", "30", _NAME)
+        run("docker", "stop", "-t", "30", self._name)
 
     def remove(self) -> None:
         """Leave nothing of it."""
-        run("docker", "rm", "-f", _NAME)
+        subprocess.run(["docker", "rm", "-f", self._name], capture_output=True, check=False)
 
     def end(self, log: Path) -> None:
         """Keep what it said, and remove it."""
         with log.open("wb") as file:
-            subprocess.run(["docker", "logs", _NAME], stdout=file, stderr=subprocess.STDOUT, check=False)
+            subprocess.run(["docker", "logs", self._name], stdout=file, stderr=subprocess.STDOUT, check=False)
         self.remove()
 
     def is_caught_up(self, resources: int) -> bool:
@@ -60,7 +60,7 @@ class Program:
             with urllib.request.urlopen(METRICS, timeout=30) as answer:
                 page = answer.read().decode()
         except (urllib.error.URLError, OSError):
-            run("docker", "exec", _NAME, "true")
+            run("docker", "exec", self._name, "true")
             return False
         value = dict(re.findall(r"^(rutta_operator_\w+) (\S+)$", page, re.MULTILINE))
         looked = float(value.get("rutta_operator_reconcile_seconds_count", 0))
@@ -79,7 +79,7 @@ class Program:
 
     def pid(self) -> int:
         """Return its process, for a profiler beside it."""
-        return int(run("docker", "inspect", "-f", "{{.State.Pid}}", _NAME))
+        return int(run("docker", "inspect", "-f", "{{.State.Pid}}", self._name))
 
     def _proc(self, file: str) -> str:
-        return run("docker", "exec", _NAME, "cat", f"/proc/1/{file}")
+        return run("docker", "exec", self._name, "cat", f"/proc/1/{file}")
