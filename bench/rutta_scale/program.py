@@ -35,7 +35,8 @@ class Program:
         self.remove()
         self.started = time.time()
         run(
-            "docker", "run", "-d", "--name", self._name, "--network", "host", "--read-only", "-e", "KUBECONFIG=/kubeconfig",
+            "docker", "run", "-d", "--name", self._name, "--network", "host", "--read-only",
+            "-e", "KUBECONFIG=/kubeconfig",
             "-v", f"{self._kubeconfig}:/kubeconfig:ro", "-v", f"{self._hosts}:/etc/hosts:ro", self._image,
             "--bind", "127.0.0.1:18880", "--lease-namespace", "rutta-system",
         )  # fmt: skip
