@@ -79,11 +79,21 @@ def counts(workload: Live | None) -> Mapping[str, int]:
 def _of_workload(seen: Seen, workload: Live) -> list[Finding]:
     status = workload.get("status") or {}
     is_behind = int(status.get("observedGeneration", 0)) < int(workload["metadata"].get("generation", 0))
-    if is_behind and _least(seen) is None:
+    if is_behind and not _is_as_judged(seen) and _least(seen) is None:
         return [Finding("RolloutInProgress", f"The {_called(workload)} changed, and Kubernetes takes it up.")]
     if workload.get("kind") == "DaemonSet":
         return _of_daemon_set(seen, workload, status)
     return _of_deployment(seen, workload, status)
+
+
+def _is_as_judged(seen: Seen) -> bool:
+    """Tell whether the resource was ready as it is now: then a change that Kubernetes has not taken up may be nobody's
+    rollout (an annotation of somebody else's raises a Deployment's generation), and is judged when it has.
+    """
+    was_ready = any(
+        one.get("type") == "Ready" and one.get("status") == "True" for one in seen.previous.get("conditions") or ()
+    )
+    return was_ready and seen.previous.get("observedGeneration") == seen.generation
 
 
 def _of_deployment(seen: Seen, workload: Live, status: Mapping[str, Any]) -> list[Finding]:

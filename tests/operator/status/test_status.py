@@ -297,6 +297,15 @@ def test_an_autoscaler_that_asks_for_more_pods_makes_no_rollout(made):
     assert condition(status(changed_spec), "Ready")["reason"] == "RolloutInProgress"
 
 
+def test_a_deployment_that_somebody_else_touched_is_judged_when_kubernetes_has_taken_it_up(made):
+    """An annotation of another's raises its generation, and nothing rolls out."""
+    ready = status(made.router())
+    touched = made.deployment(observedGeneration=2)
+    assert condition(status(made.router(workload=touched, previous=ready)), "Ready")["status"] == "True"
+    ours = made.router(workload=touched, previous=ready, generation=3)
+    assert condition(status(ours), "Ready")["reason"] == "RolloutInProgress"
+
+
 def test_a_number_that_is_raised_is_no_warning_until_its_pods_do_not_come(made):
     spec = {**SMALL, "replicas": 6}
     taken_up = status(made.router(spec, workload=made.deployment(wanted=6, observedGeneration=2)))
