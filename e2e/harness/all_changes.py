@@ -78,6 +78,7 @@ def listening(role: str, workload: str, section: str) -> list[Change]:
             one(hostPort=10077),
             {f"DaemonSet/x-{role}": [f"{CONTAINER}.ports", "spec.updateStrategy"]},
             daemons,
+            {service: ["spec.internalTrafficPolicy"]},  # while pods are replaced, other nodes' pods help out
         ),
         Change("service.type", {"service": {"type": "NodePort"}}, {service: ["spec."]}),
         Change("service.annotations", {"service": {"annotations": {"a": "b"}}}, {service: ["metadata.annotations.a"]}),
