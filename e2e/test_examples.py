@@ -31,15 +31,21 @@ def applied(kubectl: Kubectl, whole_cluster: Kubectl) -> Iterator[Callable[[Path
         text = file.read_text(encoding="utf-8")
         for image, ours in IMAGES.items():
             text = text.replace(image, ours)
-        kubectl.apply(text)
         files.append(text)
-        return [one for one in yaml.safe_load_all(text) if one]
+        documents = [one for one in yaml.safe_load_all(text) if one]
+        for one in documents:
+            kubectl.within(_namespace_of(one, kubectl)).apply(one)
+        return documents
 
     yield apply
-    for text in files:
-        kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-", text=text)
+    for one in [one for text in files for one in yaml.safe_load_all(text) if one]:
+        kubectl.within(_namespace_of(one, kubectl)).delete(one["kind"], one["metadata"]["name"], "--wait=false")
     for namespace in [one for text in files for one in _namespaces(text)]:
         whole_cluster.until_gone("Namespace", namespace, seconds=180)
+
+
+def _namespace_of(document: Object, kubectl: Kubectl) -> str:
+    return str(document["metadata"].get("namespace", kubectl.namespace))
 
 
 def _namespaces(text: str) -> list[str]:
@@ -51,7 +57,7 @@ def until_all_ready(kubectl: Kubectl, documents: list[Object]) -> Mapping[str, K
     """Wait until all resources of an example are Ready; returns their namespaces, by the resource's name."""
     places = {}
     for one in [one for one in documents if one["kind"] in KINDS]:
-        name, place = one["metadata"]["name"], kubectl.within(one["metadata"].get("namespace", kubectl.namespace))
+        name, place = one["metadata"]["name"], kubectl.within(_namespace_of(one, kubectl))
         place.until_ready(one["kind"], name, seconds=240)
         places[name] = place
     return places
