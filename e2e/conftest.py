@@ -6,6 +6,7 @@ pytest e2e --cluster mine --keep   in a cluster named mine, made if it is not th
 """
 
 import re
+import subprocess
 import sys
 import time
 import uuid
@@ -161,6 +162,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     if report.failed and call.when != "teardown" and kubectl is not None:
         of_test = [name for key, names in item.user_properties if key == "namespaces" for name in names]
         folder = ROOT / "var" / "e2e" / "failures" / re.sub(r"\W+", "-", item.name)
-        diagnostics.collect(kubectl, folder, [*of_test, NAMESPACE])
-        report.sections.append(("what is known of the cluster", f"kept in {folder}"))
+        try:
+            diagnostics.collect(kubectl, folder, [*of_test, NAMESPACE])
+            kept = f"kept in {folder}"
+        except (AssertionError, OSError, subprocess.SubprocessError) as exc:  # the cluster itself may be what failed
+            kept = f"not all of it could be asked for: {exc}; see {folder}"
+        report.sections.append(("what is known of the cluster", kept))
     return report
