@@ -3,18 +3,34 @@
 The file ``splunk_hec.py`` is the component ``splunkHec``. A name is looked up in the listing of its package and never
 imported otherwise, so nothing a user writes can import anything else. Modules are imported when used: a component
 that is not used costs nothing, and a client library that is missing breaks only the component that needs it.
+
+A target may be known by another name, too: ``ALIASES`` says whose, for URIs, and why, for who writes it elsewhere.
 """
 
 import functools
 import importlib
 import pkgutil
 import re
+from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rutta.errors import ConfigError
 
 KINDS: Final = ("listeners", "sources", "codecs", "targets")
+
+
+class Alias(NamedTuple):
+    """Another name of a target: the component behind it, and the reason as a clause."""
+
+    component: str
+    reason: str
+
+
+ALIASES: Final[Mapping[str, Alias]] = {
+    "https": Alias("http", "the endpoint's scheme tells whether it is TLS"),
+    "opensearch": Alias("elasticsearch", "OpenSearch has the same API"),
+}
 
 
 @functools.cache
@@ -27,6 +43,8 @@ def names(kind: str) -> tuple[str, ...]:
 @functools.cache
 def module(kind: str, name: str) -> ModuleType:
     """Import the module of one component; ``ConfigError`` says which there are, or which package it lacks."""
+    if kind == "targets" and name in ALIASES:
+        raise ConfigError(f"the target {name} is written {ALIASES[name].component}: {ALIASES[name].reason}")
     if name not in names(kind):
         raise ConfigError(f"there is no {kind[:-1]} {name!r}; there are {', '.join(names(kind))}")
     stem = re.sub(r"([A-Z])", lambda match: "_" + match[1].lower(), name)

@@ -199,7 +199,9 @@ def _member(
     known = {name: kind for kind in reversed(kinds) for name in components.names(kind)}
     members = [key for key in value if key in known]
     found += [
-        Problem(f"{path}.{key}", unknown(key, [*known, *keys])) for key in value if key not in known and key not in keys
+        Problem(f"{path}.{key}", _unknown(key, [*known, *keys], kinds))
+        for key in value
+        if key not in known and key not in keys
     ]
     if len(members) != 1:
         what = "more than one component: " + ", ".join(members) if members else "no component"
@@ -213,6 +215,12 @@ def _member(
         found += [Problem(path, problem.message) for problem in exc.problems]
         return None
     return None if settings is None else (kind, members[0], settings)
+
+
+def _unknown(key: str, known: Sequence[str], kinds: Sequence[str]) -> str:
+    if "targets" in kinds and (alias := components.ALIASES.get(key)):
+        return f"is written {alias.component} here: {alias.reason}"
+    return unknown(key, known)
 
 
 def _settings(found: list[Problem], kind: str, component: str, value: object, path: str) -> Any:
