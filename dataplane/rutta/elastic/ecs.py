@@ -10,6 +10,7 @@ What the schema has a place for goes there; the rest stands under ``rutta`` in t
 """
 
 import base64
+import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -42,6 +43,11 @@ _OUTCOMES: Final = {1: "failure", 2: "success"}
 _JSON: Final = msgspec.json.Encoder()
 
 
+@functools.lru_cache(maxsize=64)  # the events of a block were received at one time
+def _iso(time: int) -> str:
+    return iso(time, digits=9)
+
+
 def document(event: Event, stamp: str) -> bytes:
     """Write an event as a document; ``stamp`` is its time."""
     message = logfmt.told(event)
@@ -52,7 +58,7 @@ def document(event: Event, stamp: str) -> bytes:
         "event": {
             "id": base64.urlsafe_b64encode(event.id).decode().rstrip("="),
             "kind": "metric" if event.kind in ("gauge", "histogram") else "event",
-            "created": iso(event.received, digits=9),
+            "created": _iso(event.received),
         },
         "ecs": _VERSION,
     }
@@ -136,7 +142,7 @@ def _tracing(event: Event, found: dict[str, Any]) -> None:
     told = found["event"]
     told["outcome"] = _OUTCOMES.get((span.status or {}).get("code", 0), "unknown")
     if span.started:
-        told["start"] = iso(span.started, digits=9)
+        told["start"] = _iso(span.started)
     if span.finished:
-        told["end"] = iso(span.finished, digits=9)
+        told["end"] = _iso(span.finished)
         told["duration"] = span.finished - span.started

@@ -15,7 +15,7 @@ from msgspec import Raw
 from rutta import formats
 from rutta.elastic import ecs
 from rutta.events import json_text, timestamps
-from rutta.events.timestamps import iso
+from rutta.events.timestamps import isos
 from rutta.events.values import Mismatch, keep
 from rutta.formats import Format, parts
 from rutta.message import EVERYTHING, Batch, Columns
@@ -47,29 +47,28 @@ class Shape(NamedTuple):
 def operations(batch: Batch, shape: Shape) -> list[bytes]:
     """Write each event of a batch as two lines."""
     times = parts.times(batch)
-    stamps = [iso(time, digits=9) for time in times]
-    heads = _heads(batch, shape, times)
+    stamps = isos(times)
+    starts = _starts(shape, times)
+    ids = b"\n".join(parts.ids(batch)).translate(_URL_SAFE, b"=").split(b"\n")
     if shape.form == "ecs":
         documents = [ecs.document(event, stamp) for event, stamp in zip(formats.events(batch), stamps, strict=True)]
-        return [b"%b\n%b\n" % pair for pair in zip(heads, documents, strict=True)]
+        return list(map(b'%b%b"}}\n%b\n'.__mod__, zip(starts, ids, documents, strict=True)))
     lines = formats.encode_lines(batch, Format(shape.form))
-    if _may_hold_a_stamp(batch, lines):
+    if any(b"@timestamp" in line or b"\\u0040" in line for line in lines):  # a key may be written with an escape
         lines = [_without_stamp(line, time) for line, time in zip(lines, times, strict=True)]
     return [
-        b'%b\n{"@timestamp":"%b",%b\n' % (head, stamp.encode(), line[1:])
+        b"".join((start, id_, b'"}}\n{"@timestamp":"', stamp, b'",', line[1:], b"\n"))
         if line[:2] == b'{"'
-        else b'%b\n{"@timestamp":"%b"%b\n' % (head, stamp.encode(), _rest(line))
-        for head, stamp, line in zip(heads, stamps, lines, strict=True)
+        else b"".join((start, id_, b'"}}\n{"@timestamp":"', stamp, b'"', _rest(line), b"\n"))
+        for start, id_, stamp, line in zip(starts, ids, "\n".join(stamps).encode().split(b"\n"), lines, strict=True)
     ]
 
 
-def _heads(batch: Batch, shape: Shape, times: Sequence[int]) -> list[bytes]:
-    ids = b"\n".join(parts.ids(batch)).translate(_URL_SAFE, b"=").split(b"\n")
-    if "%" not in shape.dated:
-        start = b'{"%b":{"_id":"' % shape.action.encode()
-        return [b'%b%b"}}' % (start, id_) for id_ in ids]
-    starts = [_start(shape.action, shape.dated, time // _HOUR) for time in times]
-    return [b'%b%b"}}' % pair for pair in zip(starts, ids, strict=True)]
+def _starts(shape: Shape, times: Sequence[int]) -> list[bytes]:
+    """Begin the action lines, as far as the id."""
+    if not shape.dated:
+        return [b'{"%b":{"_id":"' % shape.action.encode()] * len(times)
+    return [_start(shape.action, shape.dated, time // _HOUR) for time in times]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -82,15 +81,8 @@ def index_at(index: str, time: int) -> str:
     return datetime.fromtimestamp(time // 10**9, UTC).strftime(index)
 
 
-def _may_hold_a_stamp(batch: Batch, lines: Sequence[bytes]) -> bool:
-    """Whether a line may have a key ``@timestamp``, escaped or not. Two of a name are no document."""
-    return any(b"@timestamp" in line or b"\\u0040" in line for line in lines)
-
-
 def _without_stamp(line: bytes, time: int) -> bytes:
     """Take a key ``@timestamp`` out of a line; what does not say the event's time is kept under another name."""
-    if b"@timestamp" not in line and b"\\u0040" not in line:
-        return line
     whole = _keys_of(line)
     if _STAMP not in whole:
         return line

@@ -48,7 +48,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
     index_name: Annotated[str | None, Meta(description="the original's way to say `index: NAME-%Y-%m-%d`")] = None
     action: Annotated[
         Literal["Create", "Index"],
-        Meta(description="Create leaves what is there; Index writes it again, and needs more rights"),
+        Meta(description="Create leaves what is there; Index writes it again"),
     ] = "Create"
     codec: Annotated[
         Form,
@@ -74,7 +74,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
             raise ValueError("give one of dataStream, index and indexName (the old way to say index)")
         if self.data_stream is not None and self.action == "Index":
             raise ValueError("a data stream is appended to only; leave action at Create")
-        _check_name(self.data_stream or index_at(self.pattern, 0))
+        _check_name(self.data_stream or self.pattern)
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
         if sum(one is not None for one in (self.password, self.api_key, self.bearer)) > 1:
@@ -93,7 +93,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
         return self.index or f"{self.index_name or 'logary'}-%Y-%m-%d"
 
 
-def _check_name(name: str) -> None:
+def _check_name(pattern: str) -> None:
+    if wrong := re.search(r"%[^YmdH]|%$", pattern):
+        raise ValueError(f"{pattern!r} has {wrong[0]!r}; there are %Y, %m, %d and %H")
+    name = index_at(pattern, 0)
     if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
         raise ValueError(
             f'{name!r} cannot name an index or data stream: no capitals, none of \\ / * ? " < > | space , # :, '
