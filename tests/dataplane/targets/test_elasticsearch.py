@@ -177,7 +177,7 @@ def opensearch(tmp_path_factory):
         environment = {**os.environ, "OFFLINE": "1"}
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
     try:
-        deadline = time.monotonic() + 55
+        deadline = time.monotonic() + 150
         while not answers(url):
             if process.poll() == 3:
                 pytest.skip(
@@ -203,7 +203,7 @@ def answers(url):
         return False
 
 
-REAL = pytest.param("OpenSearch", marks=[pytest.mark.timeout(120), pytest.mark.xdist_group("opensearch")])
+REAL = pytest.param("OpenSearch", marks=[pytest.mark.timeout(240), pytest.mark.xdist_group("opensearch")])
 
 
 @pytest.fixture(params=["stand-in", REAL])
@@ -358,17 +358,18 @@ async def test_every_kind_of_event_arrives_whole_as_ecs(place, open_one, batch):
     outcome = await target.send([
         batch(
             {"event": "Hi {x}", "id": ID, "level": "warn", "name": "shop", "timestamp": 1_700_000_000_123_456_789,
-             "received": 1_700_000_001_000_000_000, "fields": {"x": 1}, "monetaryValue": {"amount": 2, "currency": "SEK"},
+             "received": 1_700_000_001_000_000_000, "fields": {"x": 1},
+             "monetaryValue": {"amount": 2, "currency": "SEK"},
              "gauges": {"g": {"type": "gauge", "value": 2, "unit": "seconds"}},
-             "error": {"message": "no", "errorType": "Oops", "stackTrace": {"frames": [{"site": "s", "lineNo": 3}]},
+             "error": {"message": "no", "errorType": "Oops", "stackTrace": {"frames": [{"site": "s"}]},
                        "inner": {"message": "why"}}},
             {"type": "span", "label": "s", "spanContext": {"traceId": trace, "spanId": spans}, "started": 10**18,
              "finished": 10**18 + 5, "status": {"type": "spanStatus", "code": 1, "description": "d"}},
             {"type": "histogram", "buckets": {"0.5": 3, "1": 4}, "sum": 7, "labels": {"le": "x"}},
             {"type": "gauge", "gauge": {"type": "gauge", "value": 3, "unit": "bytes"}},
             {"type": "identifyUser", "prevUserId": "anon", "newUserId": "ann"},
-            context={"host": "h", "service": "web", "pod": "p", "namespace": "n", "uid": "u", "node": "k", "image": "i:1",
-                     "container": "c", "stream": "stdout", "owner": {"kind": "Job", "name": "j"},
+            context={"host": "h", "service": "web", "pod": "p", "namespace": "n", "uid": "u", "node": "k",
+                     "image": "i:1", "container": "c", "stream": "stdout", "owner": {"kind": "Job", "name": "j"},
                      "labels": {"app": "a", "app.kubernetes.io/name": "b"}},
         )
     ])  # fmt: skip
@@ -390,7 +391,7 @@ async def test_every_kind_of_event_arrives_whole_as_ecs(place, open_one, batch):
     rest = one["rutta"]
     assert (rest["event"], rest["fields"], rest["gauges"]["g"]["value"]) == ("Hi {x}", {"x": 1}, 2)
     assert rest["error"]["inner"] == {"message": "why"}
-    assert rest["monetaryValue"]["value"] == 2
+    assert rest["monetaryValue"] == {"type": "money", "amount": 2, "currency": "SEK"}
     kinds = {one["rutta"]["type"]: one for one in found.values()}
     assert len(kinds) == 5
     span = kinds["span"]

@@ -6,7 +6,7 @@ import org.opensearch.index.mapper.MapperExtrasPlugin;
 import org.opensearch.node.Node;
 import org.opensearch.transport.Netty4Plugin;
 
-/** One OpenSearch node in this process: {@code java OneNode.java FOLDER PORT}. It has no security plugin and no bootstrap checks. */
+/** One OpenSearch node in this process, without any security: {@code java OneNode.java FOLDER PORT}. */
 public final class OneNode extends Node {
     private OneNode(Environment environment) {
         super(environment, List.of(Netty4Plugin.class, MapperExtrasPlugin.class), false);
@@ -21,6 +21,7 @@ public final class OneNode extends Node {
             .put("network.host", "127.0.0.1")
             .put("http.port", arguments[1])
             .put("transport.port", "0")
+            .put("http.max_content_length", "10mb") // as on small nodes of Amazon's service
             .put("cluster.routing.allocation.disk.threshold_enabled", false)
             .build();
         OneNode node = new OneNode(new Environment(settings, folder.resolve("config")));
