@@ -10,24 +10,25 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from rutta_operator import last, log, names
+from rutta_operator import last, log
 from rutta_operator.apply import Applied, Applier, OwnerGone, Wanted, is_rolled_out
-from rutta_operator.cluster import Cluster, Object
 from rutta_operator.edges import Edges
-from rutta_operator.events import Events
-from rutta_operator.graph import Graph, Key
-from rutta_operator.kinds import WORKLOADS
+from rutta_operator.k8s.cluster import Cluster, Object
+from rutta_operator.k8s.kinds import WORKLOADS
+from rutta_operator.k8s.refusals import ApiError, Forbidden, Gone
 from rutta_operator.metrics import Metrics
-from rutta_operator.models import API_VERSION
-from rutta_operator.plan import Cluster as InCluster
-from rutta_operator.plan import Links, Plan, Settings, plan
-from rutta_operator.refusals import ApiError, Forbidden, Gone
 from rutta_operator.render import Context, Owner, config
 from rutta_operator.render.objects import objects
-from rutta_operator.seen import Report, Seen, Silence
-from rutta_operator.status import changed, judge, status, transitions
+from rutta_operator.spec.models import API_VERSION
+from rutta_operator.state.events import Events
+from rutta_operator.state.seen import Report, Seen, Silence
+from rutta_operator.state.status import changed, judge, status, transitions
 from rutta_operator.store import Known, Store
-from rutta_operator.topology import Placed
+from rutta_operator.wiring import names
+from rutta_operator.wiring.graph import Graph, Key
+from rutta_operator.wiring.plan import Cluster as InCluster
+from rutta_operator.wiring.plan import Links, Plan, Settings, plan
+from rutta_operator.wiring.topology import Placed
 from rutta_operator.work import Work
 
 SETTINGS: Final = Settings(drain_delay="5s")  # listeners stay open until the endpoints have followed

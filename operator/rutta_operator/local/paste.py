@@ -4,11 +4,11 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rutta_operator import components
-from rutta_operator.components import Section
 from rutta_operator.local.launch import Launch
-from rutta_operator.models import RuttaShipper
-from rutta_operator.topology import Placed
+from rutta_operator.spec import components
+from rutta_operator.spec.components import Section
+from rutta_operator.spec.models import RuttaShipper
+from rutta_operator.wiring.topology import Placed
 
 _PLAIN: Final = "Hello, Rutta"
 _TEXTS: Final = {

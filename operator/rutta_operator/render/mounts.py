@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from rutta_operator.plan import SECRETS, Plan, SecretKey
 from rutta_operator.render import node
+from rutta_operator.wiring.plan import SECRETS, Plan, SecretKey
 
 CONFIG: Final = "/etc/rutta/config"
 _MODE: Final = 0o440  # root, and by fsGroup the user of the process

@@ -9,8 +9,8 @@ hostPath: such a shipper needs a namespace that is "privileged".
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rutta_operator.models import Resource, RuttaShipper
-from rutta_operator.plan import Plan
+from rutta_operator.spec.models import Resource, RuttaShipper
+from rutta_operator.wiring.plan import Plan
 
 SOURCE: Final = "containerLogs"
 USER: Final = 0

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from rutta_operator.documents import Source
-from rutta_operator.graph import Key
 from rutta_operator.local import paste
 from rutta_operator.local.launch import Launch
-from rutta_operator.topology import load
+from rutta_operator.spec.documents import Source
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.topology import load
 
 TEXT = """\
 apiVersion: rutta.logary.tech/v1alpha1

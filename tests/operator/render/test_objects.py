@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rutta_operator.graph import Key
-from rutta_operator.plan import Plan
 from rutta_operator.render import Owner, node
 from rutta_operator.render.monitoring import alerts
 from rutta_operator.render.sizing import size
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.plan import Plan
 
 METRICS = Path(__file__).parents[3] / "docs" / "metrics.md"
 CONFIG = {"sources": [{"name": "pods", "containerLogs": {}}]}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rutta_operator.graph import Key
-from rutta_operator.reading import Unreadable, carried_on, read, worth_telling
-from rutta_operator.seen import Report, TargetReport
+from rutta_operator.state.reading import Unreadable, carried_on, read, worth_telling
+from rutta_operator.state.seen import Report, TargetReport
+from rutta_operator.wiring.graph import Key
 
 MAIN = Key("RuttaRouter", "logs", "main")
 
