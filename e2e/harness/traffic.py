@@ -1,6 +1,7 @@
 """Numbered events into a topology, and who counts what comes out of it. Both run in pods of the data plane's image."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,11 +79,19 @@ class Report(NamedTuple):
 class Receiver:
     """A pod and a Service named ``name`` that count."""
 
-    def __init__(self, kubectl: Kubectl, name: str = "receiver", node: str | None = None, token: str = "") -> None:
-        """Make both; returns when it counts."""
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        name: str = "receiver",
+        node: str | None = None,
+        token: str = "",
+        script: str = "receiver.py",
+        arguments: Sequence[str] = (),
+    ) -> None:
+        """Make both; returns when it counts. Another script counts what it gets elsewhere."""
         self.kubectl, self.name = kubectl, name
         prepare(kubectl)
-        spec = pod_spec("receiver.py", env={"RECEIVER_TOKEN": token} if token else None)
+        spec = pod_spec(script, *arguments, env={"RECEIVER_TOKEN": token} if token else None)
         kubectl.apply(
             {
                 "apiVersion": "v1",
