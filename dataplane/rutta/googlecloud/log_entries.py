@@ -163,6 +163,8 @@ def shortened(whole: dict[str, Any]) -> bytes | None:
     payload, labels = whole["jsonPayload"], whole["labels"]
     for key in [key for key, text in labels.items() if len(text) > _SMALL]:
         payload[f"labels.{key}"] = labels.pop(key)
+    if "truncated" in payload:
+        payload["fields.truncated"] = payload.pop("truncated")
     sizes = sorted(((len(encode(value)), key) for key, value in payload.items()), reverse=True)
     cut = payload["truncated"] = list[str]()
     excess = len(encode(whole)) - LARGEST

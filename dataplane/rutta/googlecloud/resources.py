@@ -55,6 +55,11 @@ class Detector:
         """Let go; idempotent."""
         await self._client.close()
 
+    @property
+    def known(self) -> Resource:
+        """What is known by now."""
+        return self._found or GLOBAL
+
     async def resource(self) -> Resource:
         """Return what we run on, without its project."""
         if self._found is not None:
@@ -64,7 +69,7 @@ class Detector:
                 self._found = await self._detect()
             except Retry:
                 self._again = time.monotonic() + _AGAIN
-        return self._found or GLOBAL
+        return self.known
 
     async def _detect(self) -> Resource:
         env = self._environment

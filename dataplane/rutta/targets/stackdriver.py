@@ -32,7 +32,8 @@ _AT_ONCE: Final = 1000  # entries of one request; only bytes have a limit
 _LARGEST: Final = 10_000_000  # bytes of a request (https://cloud.google.com/logging/quotas#api-limits)
 _SECOND: Final = 10**9  # nanoseconds
 
-BATCH: Final = Gathering(max_events=_AT_ONCE, max_bytes=4 * 2**20, max_delay=0.5)
+# Logging orders by timestamp and insertId itself: requests need not wait for each other
+BATCH: Final = Gathering(max_events=_AT_ONCE, max_bytes=4 * 2**20, max_delay=0.5, concurrency=4)
 EXAMPLE: Final[Mapping[str, Any]] = {
     "endpoint": "http://127.0.0.1:8080",
     "projectId": "my-project",
@@ -57,8 +58,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
         Meta(description="of an entry above 256 KiB, cut the largest parts and say which, or reject it"),
     ] = "Truncate"
     max_age: Annotated[
-        Duration | None,
-        Meta(description="reject older events: a log bucket drops what is older than it keeps logs; null: send them"),
+        Duration,
+        Meta(description="reject older events: a log bucket drops what is older than it keeps logs; 0: send all"),
     ] = default(Duration, "30d")
     credentials: Annotated[Secret | None, Meta(description="key of a service account, as JSON")] = None
     endpoint: Annotated[str, Meta(description="the service; http:// is a stand-in and needs no login")] = (
@@ -91,7 +92,7 @@ class Lines:
         self.truncated = 0
         self._oversize = config.oversize
         self._max_age = config.max_age
-        self._oldest = -(2**63) if config.max_age is None else time.time_ns() - int(config.max_age * _SECOND)
+        self._oldest = time.time_ns() - int(config.max_age * _SECOND) if config.max_age else -(2**63)
         self.written = [self._write(number, event, where) for number, event in enumerate(events)]
 
     def _write(self, number: int, event: Event, where: Where) -> bytes:
@@ -213,6 +214,7 @@ class Stackdriver:
         """Say where it writes to, how often which trouble was met, and how many entries were cut."""
         return {
             "endpoint": f"{self._config.endpoint} {self._config.log_id}",
+            "resource": self._detector.known.type,
             "failures": dict(self._client.failures),
             "truncated": self._truncated,
         }

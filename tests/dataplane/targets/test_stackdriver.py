@@ -358,6 +358,7 @@ async def test_without_a_metadata_server_it_is_global_until_one_answers(server, 
     await made.close()
     types = {message: one["resource"]["type"] for message, one in api.by_message.items()}
     assert types == {"before": "global", "soon": "global", "after": "gce_instance"}
+    assert made.status()["resource"] == "gce_instance"
 
 
 async def test_events_of_other_containers_have_these_as_their_resource(written):
@@ -411,7 +412,7 @@ async def test_what_is_too_far_ahead_is_rejected_by_the_service_and_what_is_too_
 
 
 async def test_old_events_are_sent_if_one_wants_it(written, api):
-    await written({"event": "old", "timestamp": 1_600_000_000_000_000_000}, maxAge=None)
+    await written({"event": "old", "timestamp": 1_600_000_000_000_000_000}, maxAge=0)
     assert api.by_message.keys() == {"old"}
 
 
@@ -430,13 +431,16 @@ async def test_a_request_of_one_that_is_malformed_is_rejected(target, batch):
 
 
 async def test_an_entry_that_is_too_large_is_cut_and_says_so(target, api, batch, split_outcome):
-    large = {"event": 'quoted "text" ' * 15_000, "fields": {"x": "ö" * 200_000, "n": 1, "list": ["y" * 100_000]}}
+    large = {
+        "event": 'quoted "text" ' * 15_000,
+        "fields": {"x": "ö" * 200_000, "truncated": 1, "list": ["y" * 100_000]},
+    }
     outcome = await target.send([batch({"timestamp": NOW, **large}, {"event": "small", "timestamp": NOW})])
     assert split_outcome(outcome) == ([], [])
     (cut,) = (one for message, one in api.by_message.items() if message != "small")
     assert set(cut["jsonPayload"]["truncated"]) <= {"x", "message", "value", "list"}
     assert large["fields"]["x"].startswith(cut["jsonPayload"]["x"])
-    assert cut["jsonPayload"]["n"] == 1
+    assert cut["jsonPayload"]["fields.truncated"] == 1
     assert target.status()["truncated"] == 1
 
 
