@@ -16,6 +16,11 @@ def varint(number: int) -> bytes:
 _SMALL: Final = tuple(varint(number) for number in range(1 << 14))
 
 
+def length(size: int) -> bytes:
+    """Write a length, fast: most are small."""
+    return _SMALL[size] if size < 1 << 14 else varint(size)
+
+
 def field(tag: bytes, value: bytes) -> bytes:
     """Write a field of bytes, text or a message; ``tag`` comes from ``tag_of``."""
     size = len(value)
