@@ -42,9 +42,12 @@ class Router:
     async def run(self, stop: asyncio.Event, *, bound: Callable[[], None] = lambda: None) -> int:
         """Route until ``stop`` is set, then drain within the configured time; return how many events were left.
 
+        Sets ``stop`` itself when every listener has come to an end, as stdin does.
+
         Binds all listeners first and calls ``bound`` then. Raises ConfigError if one cannot be bound or built.
         """
         build(self.config.targets)  # its errors before anything is bound
+        self._ears.ended = stop.set
         await self._ears.change(self.config.listeners)
         async with asyncio.TaskGroup() as tasks:
             self._ears.tasks = self.lanes.tasks = tasks

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from rutta_operator.spec import components
-from rutta_operator.spec.components import Section, protocol
+from rutta_operator.spec.components import Section
 from rutta_operator.spec.models import HEALTH_PORT, NAME, NAME_LENGTH, RESERVED_NAMES, SHAPES, Kind
 
 # FieldValueDuplicate is none of them: with it the API server leaves the message out
@@ -26,7 +26,6 @@ _ON_NODES: Final[Sequence[Kind]] = ("RuttaRouter", "RuttaShipper")  # what may b
 _SPEC: Final = ("spec",)
 _ONE_EACH: Final = "a DaemonSet has one pod on each node; remove it, or use workload Deployment"
 _UDP: Final = 65536  # TCP and UDP have ports of their own; added to UDP's, one list holds both
-_APART: Final = f"(has(l.udp) ? {_UDP} : 0)"
 
 
 class Rule(NamedTuple):
@@ -157,8 +156,8 @@ def _has(names: Sequence[str], entry: str) -> str:
 def _ports(kind: Kind, section: Section) -> Iterator[Rule]:
     """A port of the pod, of the Service or of a node belongs to one listener; TCP and UDP are apart."""
     names = _binding(section)
-    with_port, port = f"self.{section}.filter(l, {_has(names, 'l')})", _choice(names)
-    taken = f"[{HEALTH_PORT}]"
+    with_port, port = f"self.{section}.filter(l, {_has(names, 'l')})", _choice(section)
+    taken, apart = f"[{HEALTH_PORT}]", _apart(section)
     if kind == "RuttaRouter":  # a link at the health page's port has a rule of its own
         taken += f" + (self.link.port == {HEALTH_PORT} ? [] : [self.link.port])"
     beside = "the link's, or the health page's" if kind == "RuttaRouter" else "the health page's"
@@ -166,12 +165,12 @@ def _ports(kind: Kind, section: Section) -> Iterator[Rule]:
         f"{section}-port", (kind,), _SPEC, _distinct(f"{_if_any(section, f'{with_port}.map(l, {port})')} + {taken}"),
         f"one has the port of another, or {beside} ({HEALTH_PORT})", field=f".{section}",
     )  # fmt: skip
-    mine = f"{with_port}.map(l, has(l.servicePort) ? l.servicePort + {_APART} : {port})"
+    mine = f"{with_port}.map(l, has(l.servicePort) ? l.servicePort + {apart} : {port})"
     yield Rule(
         f"{section}-service-port", (kind,), _SPEC, _distinct(_if_any(section, mine)),
         "two have one port in the Service; give one of them another servicePort", field=f".{section}",
     )  # fmt: skip
-    mine = f"self.{section}.filter(l, has(l.hostPort)).map(l, l.hostPort + {_APART})"
+    mine = f"self.{section}.filter(l, has(l.hostPort)).map(l, l.hostPort + {apart})"
     yield Rule(
         f"{section}-host-port", (kind,), _SPEC, _distinct(_if_any(section, mine)),
         "two have one hostPort", field=f".{section}",
@@ -193,10 +192,27 @@ def _distinct(numbers: str) -> str:
     return f"[{numbers}].all(p, p.all(n, p.indexOf(n) == p.lastIndexOf(n)))"
 
 
-def _choice(names: Sequence[str]) -> str:
+def _apart(section: Section) -> str:
+    """Return what to add to the port of an entry: something if it is UDP's."""
+    said = [name for name in _binding(section) if components.has_protocol(section, name)]
+    datagrams = [f"has(l.{components.UDP})", *(_says_udp(f"l.?{name}") for name in said)]
+    return f"({' || '.join(datagrams)} ? {_UDP} : 0)"
+
+
+def _says_udp(settings: str) -> str:
+    return f"{settings}.protocol.orValue('Tcp') == 'Udp'"
+
+
+def _choice(section: Section) -> str:
     """Return the port of the one component that an entry has."""
-    *some, last = [(name, f"l.{name}.port" + (f" + {_UDP}" if protocol(name) == "UDP" else "")) for name in names]
+    *some, last = [(name, f"l.{name}.port" + _more(section, name)) for name in _binding(section)]
     return " : ".join([*(f"has(l.{name}) ? {one}" for name, one in some), last[1]])
+
+
+def _more(section: Section, name: str) -> str:
+    if components.has_protocol(section, name):
+        return f" + ({_says_udp(f'l.?{name}')} ? {_UDP} : 0)"
+    return f" + {_UDP}" if name == components.UDP else ""
 
 
 def _listeners(kind: Kind, section: Section) -> Iterator[Rule]:
@@ -210,6 +226,13 @@ def _listeners(kind: Kind, section: Section) -> Iterator[Rule]:
         f"!(has(self.servicePort) || has(self.hostPort)) || {_has(_binding(section), 'self')}",
         "servicePort and hostPort are for what listens on a port; remove them", "FieldValueForbidden",
     )  # fmt: skip
+    for name in _binding(section):
+        if components.has_protocol(section, name):
+            yield Rule(
+                f"{section}-{name}-tls", (kind,), (*here, name),
+                "!has(self.tls) || self.?protocol.orValue('Tcp') != 'Udp'",
+                "is over protocol Tcp; remove it, or the protocol", "FieldValueForbidden", ".tls",
+            )  # fmt: skip
     yield Rule(
         f"{section}-name", (kind,), (*here, "name"), f"!(self in {list(RESERVED_NAMES)})",
         f"{' and '.join(RESERVED_NAMES)} are names of what is there by itself; take another", "FieldValueForbidden",

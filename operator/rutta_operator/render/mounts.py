@@ -1,7 +1,7 @@
 """Volumes and where they are mounted: the config, a place for temporary files, Secrets key by key, the node's logs.
 
 The source ``file`` reads what is in the pod: paths of the node are there only if the resource's podTemplate mounts
-them. What ``containerLogs`` needs of the node is in ``node``.
+them. What ``containerLogs`` and ``hostMetrics`` need of the node is in ``node``.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The pod template: what a pod is, before the resource's ``podTemplate`` is laid over it.
 
 It satisfies Pod Security "restricted" (https://kubernetes.io/docs/concepts/security/pod-security-standards/), unless a
-listener asks for a ``hostPort`` or a source reads the node's logs (``node``).
+listener asks for a ``hostPort`` or a source reads the node's logs or measures the node (``node``).
 """
 
 from collections.abc import Mapping

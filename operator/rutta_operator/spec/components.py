@@ -20,6 +20,7 @@ SecretPath = Callable[[str, str], str]
 """Where the file of a Secret's key is: (name, key) → path."""
 
 LINK: Final = "link"  # there by itself in routers and proxies, hence not among the listeners
+_NOT_IN_PODS: Final = frozenset({LINK, "stdin"})  # a pod's standard input is at its end from the start
 _NOT_SETTINGS: Final = frozenset({"bind", "reusePort"})  # where a process runs decides these
 _ONE: Final[Mapping[Section, str]] = {"listeners": "listener", "sources": "source", "targets": "target"}
 _SECRET_NAME: Final[Schema] = {"type": "string", "pattern": SECRET_NAME}
@@ -61,7 +62,7 @@ def names(section: Section) -> tuple[str, ...]:
     """List the components of a section; every listener is a source too."""
     kinds = ("sources", "listeners") if section == "sources" else (section,)
     found = {name for kind, _, name in (key.partition(".") for key in definitions()) if kind in kinds and name}
-    return tuple(sorted(found - {LINK}))
+    return tuple(sorted(found - _NOT_IN_PODS))
 
 
 def definition(section: Section, name: str) -> Schema:
@@ -81,9 +82,18 @@ def binds(section: Section, name: str) -> bool:
     return section != "targets" and "bind" in _properties(section, name)
 
 
-def protocol(name: str) -> Literal["TCP", "UDP"]:
-    """Return the transport of a listener, as Kubernetes writes it."""
-    return "UDP" if name == "udp" else "TCP"
+UDP: Final = "udp"  # the listener that is UDP whatever it says
+
+
+def protocol(name: str, settings: object) -> Literal["TCP", "UDP"]:
+    """Return the transport of a listener, as Kubernetes writes it; some have a setting for it."""
+    said = settings.get("protocol") if isinstance(settings, Mapping) else None
+    return "UDP" if name == UDP or said == "Udp" else "TCP"
+
+
+def has_protocol(section: Section, name: str) -> bool:
+    """Tell whether a listener's transport is a setting."""
+    return "protocol" in _properties(section, name)
 
 
 def shares_port(section: Section, name: str) -> bool:

@@ -29,6 +29,7 @@ def problems(document: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[P
     yield from _link(spec)
     yield from _workload(kind, spec)
     yield from _autoscaling(spec)
+    yield from _datagrams(spec)
     yield from _account(spec)
     yield from _consents(spec)
     yield from _routes(spec)
@@ -87,7 +88,7 @@ def _ports(spec: Mapping[str, Any]) -> Iterator[Problem]:
             continue
         settings = entry.get(component)
         port = settings.get("port") if isinstance(settings, dict) else None
-        protocol, name = components.protocol(component), f"{path[-2]}[{path[-1]}]"
+        protocol, name = components.protocol(component, settings), f"{path[-2]}[{path[-1]}]"
         mine = entry.get("servicePort")
         yield from _taken(pod, (protocol, port), name, (*path, component, "port"))
         where = (*path, component, "port") if mine is None else (*path, "servicePort")
@@ -155,6 +156,13 @@ def _autoscaling(spec: Mapping[str, Any]) -> Iterator[Problem]:
     least, most = scaling.get("minReplicas", 2), scaling.get("maxReplicas")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         yield Problem(("spec", "autoscaling", "maxReplicas"), f"{most} is less than minReplicas, {least}")
+
+
+def _datagrams(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    for path, entry, component in _listening(spec):
+        settings = None if component is None else entry.get(component)
+        if isinstance(settings, dict) and settings.get("protocol") == "Udp" and settings.get("tls") is not None:
+            yield Problem((*path, component or "", "tls"), "is over protocol Tcp; remove it, or the protocol")
 
 
 def _account(spec: Mapping[str, Any]) -> Iterator[Problem]:

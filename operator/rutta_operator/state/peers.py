@@ -123,7 +123,7 @@ def endpoints(seen: Seen) -> list[dict[str, str]]:
 
 def _endpoint(key: Key, port: Port, entry: Entry) -> dict[str, str]:
     settings = entry.extra()[port.component]
-    scheme = port.component if port.component in ("http", "udp") else "tcp"
+    scheme = "http" if port.component == "http" else port.protocol.lower()
     if isinstance(settings, Mapping) and settings.get("tls") is not None:
         scheme = "https" if scheme == "http" else "tls"
     number = getattr(entry, "service_port", None) or port.number

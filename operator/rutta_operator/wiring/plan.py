@@ -162,7 +162,7 @@ def replicas(key: Key, resource: Resource, settings: Settings) -> int:
 def ports(resource: Resource) -> list[Port]:
     """Return the ports of a resource's listeners."""
     return [
-        Port(entry.name, entry.extra()[component]["port"], protocol(component), component)
+        Port(entry.name, entry.extra()[component]["port"], protocol(component, entry.extra()[component]), component)
         for section, entry, component in _listening(resource)
         if components.binds(section, component)
     ]
