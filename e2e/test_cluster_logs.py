@@ -40,8 +40,8 @@ SIZES = {"ci": Size(50, 5_000, 3, 10), "all": Size(200, 20_000, 15, 120)}
 def logs(operator: object, whole_cluster: Kubectl) -> Iterator[Kubectl]:
     """The example as a user applies it; returns its namespace, which goes afterwards."""
     text = EXAMPLE.read_text(encoding="utf-8")
-    whole_cluster.apply(text)
     place = whole_cluster.within(NAMESPACE)
+    place.apply(text)
     place.until_ready("RuttaRouter", "logs", seconds=240)
     place.until_ready("RuttaShipper", "node", seconds=240)
     yield place
