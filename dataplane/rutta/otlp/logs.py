@@ -1,17 +1,15 @@
 """Events as log records (opentelemetry.proto.logs.v1.LogRecord); docs/targets/otlp.md says what goes where."""
 
 import struct
-from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import structs
 
-from rutta.events import flat
+from rutta.events import correlation, flat
 from rutta.events.event import LEVEL_WORDS, Error, Event
-from rutta.events.values import Mismatch, event_id, span_id
 from rutta.formats import logfmt
 from rutta.net.protobuf import FIXED64, NUMBER, SMALL, field, length, tag_of, varint
-from rutta.otlp.resources import ATTRIBUTE, EVENT_NAME, SPAN_KEYS, TEMPLATE, TRACE_KEYS, UID, Split
+from rutta.otlp.resources import ATTRIBUTE, EVENT_NAME, TEMPLATE, UID, Split
 from rutta.otlp.values import Attributes, attributes, encoded, key_value
 
 # https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber; the index is the level
@@ -59,7 +57,7 @@ def _times(event: Event) -> bytes:
 
 
 def _record(event: Event, values: dict[str, Any], text: str) -> bytes:
-    trace, span = correlation(event, values)
+    trace, span = correlation.take(event, values)
     name = event.kind if event.user else values.get(EVENT_NAME)
     if not isinstance(name, str):
         name = ""
@@ -78,28 +76,6 @@ def _record(event: Event, values: dict[str, Any], text: str) -> bytes:
 
 def _sized(value: bytes) -> bytes:
     return length(len(value)) + value
-
-
-def correlation(event: Event, values: dict[str, Any]) -> tuple[bytes, bytes]:
-    """Take the ids of trace and span out of attributes; what is no id stays."""
-    trace = _taken(values, TRACE_KEYS, event_id)
-    span = event.parent_span_id or _taken(values, SPAN_KEYS, span_id)
-    if event.parent_span_id:
-        values.pop("parentSpanId", None)
-    return trace, span
-
-
-def _taken(values: dict[str, Any], keys: tuple[str, ...], read: Callable[[object], bytes]) -> bytes:
-    for key in keys:
-        if key in values:
-            try:
-                found = read(values[key])
-            except Mismatch:
-                continue
-            if found:
-                del values[key]
-                return found
-    return b""
 
 
 def everything(event: Event, rest: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from rutta.events.correlation import SPAN_KEYS, TRACE_KEYS
 from rutta.net.protobuf import tag_of
 from rutta.otlp.values import attributes
 
@@ -41,8 +42,6 @@ NAMES: Final[Mapping[str, str]] = {
     },
 }  # fmt: skip
 """Context key → resource attribute."""
-TRACE_KEYS: Final = ("traceId", "trace_id", "traceID", "trace.id")
-SPAN_KEYS: Final = ("spanId", "span_id", "spanID", "span.id")
 EVENT_NAME: Final = "event.name"
 UID: Final = "log.record.uid"
 TEMPLATE: Final = "message_template.text"  # as Serilog's sink for OpenTelemetry calls it

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from rutta.events.event import LEVEL_WORDS, Event
+from rutta.events.numbering import Numbering
 from rutta.otlp import logs, metrics, spans
 from rutta.otlp.metrics import Point
 from rutta.otlp.requests import LOGS, METRICS, TRACES, Record, Signal, Word
@@ -25,7 +26,7 @@ class Rules(NamedTuple):
     signals: frozenset[Word]
     resource: Mapping[str, str]
     gauge_attributes: Sequence[str]
-    numbering: spans.Numbering
+    numbering: Numbering
     temporality: str
 
 

@@ -2,21 +2,18 @@
 
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from msgspec import structs
 
-from rutta.events import flat, schema
+from rutta.events import flat, numbering, schema
 from rutta.events.event import INFO, LEVEL_WORDS, NO_TIME, Event, Span
+from rutta.events.numbering import Numbering
 from rutta.events.values import Mismatch, event_id, span_id
 from rutta.net.protobuf import FIXED32, FIXED64, NUMBER, field, tag_of, varint
 from rutta.otlp.logs import exception
 from rutta.otlp.resources import Split
 from rutta.otlp.values import attributes, encoded
-
-Numbering = Literal["Logary", "OpenTelemetry"]
-"""How a sender counts kinds and status codes: as the original (1 client, 2 server, 3 consumer, 4 producer; 1 error,
-2 ok) or as OpenTelemetry's JavaScript API (1 server, 2 client, 3 producer, 4 consumer; 1 ok, 2 error)."""
 
 _TRACE, _SPAN, _STATE, _PARENT, _NAME, _ATTRIBUTE, _EVENT, _LINK, _STATUS = map(tag_of, (1, 2, 3, 4, 5, 9, 11, 13, 15))
 _KIND, _START, _END, _FLAGS = tag_of(6, NUMBER), tag_of(7, FIXED64), tag_of(8, FIXED64), tag_of(16, FIXED32)
@@ -28,18 +25,19 @@ _time: Final = struct.Struct("<Q").pack
 _flags: Final = struct.Struct("<I").pack
 _SAMPLED: Final = 1  # the only flag that W3C's trace context and the original have in common
 
-# OTLP: 1 internal, 2 server, 3 client, 4 producer, 5 consumer; 1 ok, 2 error
-_KINDS: Final[Mapping[Numbering, tuple[int, ...]]] = {"Logary": (1, 3, 2, 5, 4), "OpenTelemetry": (1, 2, 3, 4, 5)}
-_CODES: Final[Mapping[Numbering, tuple[int, ...]]] = {"Logary": (0, 2, 1), "OpenTelemetry": (0, 1, 2)}
+_KINDS: Final[Mapping[numbering.Kind, int]] = {
+    "internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5,
+}  # fmt: skip
+_CODES: Final[Mapping[numbering.Status, int]] = {"unset": 0, "ok": 1, "error": 2}
 
 
-def span(event: Event, split: Split, numbering: Numbering) -> bytes:
+def span(event: Event, split: Split, counted: Numbering) -> bytes:
     """Write an event of kind span. One without ids has those of its event's id, the same each time it is sent."""
     own = event.span or Span()
     start = max(0, own.started)
     parts = [
         field(_TRACE, own.trace_id or event.id), field(_SPAN, own.span_id or event.id[8:]),
-        _KIND, varint(_KINDS[numbering][own.kind if 0 <= own.kind <= 4 else 0]),
+        _KIND, varint(_KINDS[numbering.kind(own.kind, counted)]),
         _START, _time(start), _END, _time(max(start, own.finished)), _FLAGS, _flags(own.flags & _SAMPLED),
     ]  # fmt: skip
     state, events, links = _state(own.state), list(_events(event, own)), [_link(one) for one in own.links]
@@ -50,7 +48,7 @@ def span(event: Event, split: Split, numbering: Numbering) -> bytes:
     parts += [field(_EVENT, one) for one in events]
     parts += [field(_LINK, one) for one in links if one]
     if own.status:
-        parts.append(field(_STATUS, _status(own.status, numbering)))
+        parts.append(field(_STATUS, _status(own.status, counted)))
     return b"".join(parts)
 
 
@@ -65,12 +63,10 @@ def _attributes(event: Event, own: Span, split: Split, left: Mapping[str, Any]) 
     yield from ((key, value) for key, value in more.items() if value and key not in found)
 
 
-def _status(status: Mapping[str, Any], numbering: Numbering) -> bytes:
-    code, text = status.get("code"), status.get("description")
+def _status(status: Mapping[str, Any], counted: Numbering) -> bytes:
+    code, text = _CODES[numbering.status(status.get("code"), counted)], status.get("description")
     written = field(_MESSAGE, encoded(text)) if isinstance(text, str) and text else b""
-    if isinstance(code, int) and 0 < code <= 2:
-        written += _CODE + varint(_CODES[numbering][code])
-    return written
+    return written + _CODE + varint(code)
 
 
 def _state(state: Any) -> str:

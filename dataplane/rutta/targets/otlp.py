@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from rutta import formats
+from rutta.events.numbering import Numbering
 from rutta.message import EVERYTHING, Batch, Columns
 from rutta.net import grpc_client, http_client
 from rutta.net.http_client import Client, Login
@@ -18,7 +19,6 @@ from rutta.otlp.exchange import Exchange
 from rutta.otlp.requests import Word
 from rutta.otlp.sending import Sending
 from rutta.otlp.sorting import Rules, Sorter
-from rutta.otlp.spans import Numbering
 from rutta.settings import ClientTls, Duration, Secret, default
 from rutta.targets import Alias, Gathering, Outcome
 
