@@ -240,6 +240,10 @@ def warnings_of(options: Mapping[str, Any]) -> list[str]:
         said.append("--tls-trust-cert is taken and has no meaning any more; TLS targets have their own caFile")
     if options.get("xsub_connect_to"):
         said.append("--xsub-connect-to binds, as it always did; its name is --xsub-bind now, and --xsub-dial connects")
+    if options.get("target"):
+        from rutta.uris import alias_of
+
+        said += filter(None, map(alias_of, options["target"]))
     level = options.get("log_level")
     if level and str(level).lower() not in LEVEL_WORDS[1:]:
         said.append(f"the log level {level!r} is unknown; info is used (there are {', '.join(LEVEL_WORDS[1:])})")

@@ -9,6 +9,7 @@ import functools
 import importlib
 import pkgutil
 import re
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Final
 
@@ -44,6 +45,22 @@ def config_of(kind: str, name: str) -> type[Any]:
     """Return the ``Config`` struct of a component."""
     found: type[Any] = module(kind, name).Config
     return found
+
+
+@functools.cache
+def alias(kind: str, scheme: str) -> tuple[str, Any] | None:
+    """Find the component that serves another scheme (its ``ALIASES``): its name, and what the alias means.
+
+    Looks into all modules of the kind, so ask only for what is no name; one that lacks its package serves none.
+    """
+    for name in names(kind):
+        try:
+            known: Mapping[str, Any] = getattr(module(kind, name), "ALIASES", {})
+        except ConfigError:
+            continue
+        if scheme.lower() in known:
+            return name, known[scheme.lower()]
+    return None
 
 
 def _key(stem: str) -> str:

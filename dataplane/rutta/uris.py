@@ -1,9 +1,10 @@
 """The original's target URIs (``influxdb://./?endpoint=http://h:8086/write&db=logs``) as entries of the config file.
 
-The scheme is the component; query keys are its settings, in any case of letters; what every target has is set by dotted
-keys (``buffer.maxBytes=64Mi``). A component may name as ``URI_REST`` a setting that takes all keys which are not ours
-(kafka: those of its client, ``linger.ms=5``). ``+`` stays ``+`` and percent-escapes are decoded (a token may hold
-either). Host, port and path mean something only to components that name ``from_uri``.
+The scheme is the component, or another one that it serves (its ``ALIASES``); query keys are its settings, in any case
+of letters; what every target has is set by dotted keys (``buffer.maxBytes=64Mi``). A component may name as ``URI_REST``
+a setting that takes all keys which are not ours (kafka: those of its client, ``linger.ms=5``). ``+`` stays ``+`` and
+percent-escapes are decoded (a token may hold either). Host, port and path mean something only to components that name
+``from_uri``.
 """
 
 import types
@@ -20,8 +21,9 @@ from rutta.errors import ConfigError, Problem
 from rutta.net.uri import split
 from rutta.settings import Duration, Secret, Size
 from rutta.target_settings import TargetSettings
+from rutta.targets import Alias
 
-ALIASES: Final = {"https": "http"}
+_SCHEMES: Final = {"https": "http"}  # the URI itself says which it is
 COMMON: Final = ("name", "buffer", "batch", "retry")
 
 
@@ -32,12 +34,16 @@ class _Common(TargetSettings, frozen=True, rename="camel"):
 def entry_of_uri(uri: str) -> dict[str, Any]:
     """Read a target URI into an entry; ``ConfigError`` with every problem, unknown keys with the nearest known one."""
     parts = split(uri)
-    component = _component(parts.scheme, uri)
+    component, alias = _component(parts.scheme, uri)
     module = components.module("targets", component)
-    settings: dict[str, Any] = dict(module.from_uri(uri)) if hasattr(module, "from_uri") else {}
+    settings: dict[str, Any] = dict(alias.settings) if alias else {}
+    settings |= module.from_uri(uri) if hasattr(module, "from_uri") else {}
     entry: dict[str, Any] = {}
     found: list[Problem] = []
     for key, text in pairs(parts.query):
+        if alias and key in alias.gone:
+            found.append(Problem(key, alias.gone[key]))
+            continue
         is_common = key.partition(".")[0] in COMMON
         into, kind = (entry, _Common) if is_common else (settings, module.Config)
         rest = getattr(module, "URI_REST", None)
@@ -57,12 +63,22 @@ def pairs(query: str) -> list[tuple[str, str]]:
     return [(unquote(key), unquote(value) if equals else "true") for key, equals, value in parts]
 
 
-def _component(scheme: str, uri: str) -> str:
-    lower = ALIASES.get(scheme.lower(), scheme.lower())
+def alias_of(uri: str) -> str:
+    """Say in words what the scheme of a URI is another name of; empty if it is none."""
+    scheme = uri.partition(":")[0]
+    known = {name.lower() for name in (*components.names("targets"), *_SCHEMES)}
+    found = None if scheme.lower() in known else components.alias("targets", scheme)
+    return found[1].says if found else ""
+
+
+def _component(scheme: str, uri: str) -> tuple[str, Alias | None]:
+    lower = _SCHEMES.get(scheme.lower(), scheme.lower())
     names = components.names("targets")
     for name in names:
         if name.lower() == lower:
-            return name
+            return name, None
+    if found := components.alias("targets", lower):
+        return found
     if not scheme or ":" not in uri:
         raise ConfigError(f"{uri!r} is not a target URI; write it like console://. or influxdb://./?endpoint=…")
     raise ConfigError(f"there is no target {scheme!r}; there are {', '.join(names)}")

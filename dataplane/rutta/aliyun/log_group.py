@@ -15,7 +15,7 @@ from rutta.events import flat, units
 from rutta.events.event import LEVEL_WORDS, Event
 from rutta.events.timestamps import iso
 from rutta.formats import logfmt
-from rutta.googlecloud.protobuf import field, length, tag_of, varint
+from rutta.net.protobuf import field, length, tag_of, varint
 
 _KEY_BYTES: Final = 128
 _VALUE_BYTES: Final = 2**20

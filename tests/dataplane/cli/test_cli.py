@@ -124,6 +124,11 @@ def test_global_flags_stand_anywhere(place):
     assert "--tls-trust-cert is taken" in cli.warnings_of(found)[1]
 
 
+def test_another_scheme_of_a_target_says_what_it_is():
+    (said,) = cli.warnings_of(options("router", "--listener", "tcp", "json", "--target", "jaeger://."))
+    assert said.startswith("jaeger:// is the target otlp")
+
+
 def test_h_is_health_and_not_help():
     assert arguments.process_of(options(*ROUTER, "-h", "0.0.0.0:1")) == {"health": {"bind": "0.0.0.0:1"}}
 
