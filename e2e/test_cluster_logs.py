@@ -107,7 +107,13 @@ class Logs:
 
     def kill_shipper(self, node: str) -> None:
         """Kill -9 the shipper of a node."""
-        run("docker", "exec", node, "sh", "-c", "pkill -9 -f 'rutta shipper' || pkill -9 -f 'rutta.*shipper'")
+        before = self._containers(node)
+        run("docker", "exec", node, "pkill", "-9", "-f", "rutta shipper")
+        until(lambda: self._differ(node, before), 60, f"the shipper of node {node} is another process")
+
+    def _differ(self, node: str, before: dict[str, str]) -> bool:
+        now = self._containers(node)
+        return now.keys() == before.keys() and now != before
 
     def router_away(self, seconds: float) -> None:
         """Have no router for a while."""

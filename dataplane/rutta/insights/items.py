@@ -41,6 +41,8 @@ _TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "ai.user.id": ("userId", "user.id"),
     "ai.location.ip": ("ip", "clientIp", "client.address"),
 }
+_TAG_OF: Final = {key: tag for tag, keys in _TAGS.items() for key in keys}
+_ORDER: Final = {key: number for number, key in enumerate(_TAG_OF)}
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -65,22 +67,22 @@ Base = tuple[str, dict[str, Any]]
 
 def item(event: Event, rules: Rules) -> Item:
     """Write an event as an envelope without ``iKey`` and its opening brace (``keyed`` puts them)."""
-    values = flat.properties(structs.replace(event, error=None, span=None))
+    is_bare = event.error is None and event.span is None
+    values = flat.properties(event if is_bare else structs.replace(event, error=None, span=None))
     cuts, measurements = Cuts(), _measurements(event, values)
     trace, parent = correlation.take(event, values)
     tags = _tags(event, values, trace, parent)
     kind, data = _base(event, rules, values, cuts)
-    properties = cuts.properties({key: flat.shown(value) for key, value in values.items() if value is not None})
+    properties = cuts.properties(values)
     data |= {"ver": 2, "properties": properties}
     if measurements and kind != "MetricData":
         data["measurements"] = measurements
     cuts.note(properties)
     found: dict[str, Any] = {
         "name": _ENVELOPE + _NAMES[kind], "time": iso(event.timestamp, digits=7), "seq": str(event.timestamp),
-        "sampleRate": 100, "tags": {key: cuts.text(key, tag, limits.TAGS[key]) for key, tag in tags.items()},
+        "sampleRate": 100, "tags": tags,
         "data": {"baseType": kind, "baseData": data},
     }  # fmt: skip
-    found["tags"]["ai.internal.sdkVersion"] = _SDK
     return _written(found, len(cuts.names))
 
 
@@ -106,15 +108,20 @@ def _tags(event: Event, values: dict[str, Any], trace: bytes, parent: bytes) -> 
     span = event.span
     if span is not None:
         trace, parent = span.trace_id or trace or event.id, span.parent_span_id or event.parent_span_id
-    found = {"ai.operation.id": trace.hex(), "ai.operation.parentId": parent.hex()}
-    for tag, keys in _TAGS.items():
-        for key in keys:
-            value = event.context.get(key)
-            if isinstance(value, str) and value and values.get(key) == value and len(value) <= limits.TAGS[tag]:
-                found[tag] = value
-                del values[key]
-                break
-    return {tag: value for tag, value in found.items() if value}
+    found = {"ai.internal.sdkVersion": _SDK}
+    if trace:
+        found["ai.operation.id"] = trace.hex()
+    if parent:
+        found["ai.operation.parentId"] = parent.hex()
+    keys = _TAG_OF.keys() & event.context.keys()
+    for key in sorted(keys, key=_ORDER.__getitem__) if len(keys) > 1 else keys:
+        tag, value = _TAG_OF[key], event.context[key]
+        if tag in found or not isinstance(value, str) or not 0 < len(value) <= limits.TAGS[tag]:
+            continue
+        if values.get(key) == value:  # no field is called so, too
+            found[tag] = value
+            del values[key]
+    return found
 
 
 def _measurements(event: Event, values: dict[str, Any]) -> dict[str, float]:

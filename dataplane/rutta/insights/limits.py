@@ -8,6 +8,8 @@ in the item: the property ``rutta.cut`` names what was.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rutta.events.flat import shown
+
 KEY: Final = 150
 VALUE: Final = 8192
 MESSAGE: Final = 32768
@@ -20,7 +22,7 @@ ITEM: Final = 65536  # bytes
 FRAMES: Final = 100  # not the schema's: deeper stacks make no better item of 64 KB
 TAGS: Final[Mapping[str, int]] = {
     "ai.application.ver": 1024, "ai.cloud.role": 256, "ai.cloud.roleInstance": 256, "ai.location.ip": 46,
-    "ai.operation.id": 128, "ai.operation.name": 1024, "ai.operation.parentId": 128, "ai.user.id": 128,
+    "ai.operation.id": 128, "ai.operation.parentId": 128, "ai.user.id": 128,
 }  # fmt: skip
 NOTE: Final = "rutta.cut"
 
@@ -42,14 +44,20 @@ class Cuts:
         self.names.append(name)
         return value[: most - 1] + "…"
 
-    def properties(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Cut keys and values; a key that is empty is a line, one that is taken after the cut is counted on."""
+    def properties(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Write named values as texts, keys and texts cut; null is left out.
+
+        A key that is empty is a line, one that is taken after the cut is counted on.
+        """
         found: dict[str, str] = {}
         for key, value in values.items():
+            if value is None:
+                continue
+            text = value if type(value) is str else shown(value)
             name = key or "_"
             if len(name) > KEY or name in found:
                 name = self._free(found, name)
-            found[name] = value if len(value) <= VALUE else self.text(name, value, VALUE)
+            found[name] = text if len(text) <= VALUE else self.text(name, text, VALUE)
         return found
 
     def _free(self, taken: Mapping[str, str], key: str) -> str:

@@ -33,7 +33,7 @@ _HOPS: Final = 5
 BATCH: Final = Gathering(max_events=_AT_ONCE, max_bytes=2**20, max_delay=1.0)
 EXAMPLE: Final[Mapping[str, Any]] = {
     "endpoint": "http://127.0.0.1:8080",
-    "instrumentationKey": {"env": "APPINSIGHTS_INSTRUMENTATIONKEY"},
+    "connectionString": {"env": "APPLICATIONINSIGHTS_CONNECTION_STRING"},
 }
 
 _PASSING: Final = frozenset({401, 403, 408, 429, 439, 500, 502, 503, 504})
