@@ -3,6 +3,8 @@
 The file ``splunk_hec.py`` is the component ``splunkHec``. A name is looked up in the listing of its package and never
 imported otherwise, so nothing a user writes can import anything else. Modules are imported when used: a component
 that is not used costs nothing, and a client library that is missing breaks only the component that needs it.
+
+A target may be known by another name, too: ``ALIASES`` says whose, for URIs, and why, for who writes it elsewhere.
 """
 
 import functools
@@ -11,11 +13,38 @@ import pkgutil
 import re
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rutta.errors import ConfigError
 
 KINDS: Final = ("listeners", "sources", "codecs", "targets")
+
+
+class Alias(NamedTuple):
+    """Another name of a target: the component behind it, the reason as a clause, and the settings it stands for.
+
+    ``gone`` are the original's keys that nothing takes the place of, and what to write instead.
+    """
+
+    component: str
+    reason: str
+    settings: Mapping[str, Any] = {}
+    gone: Mapping[str, str] = {}
+
+
+_AGENT: Final = (
+    "was the agent's, which took Thrift by UDP and is no more; Jaeger takes OTLP: write "
+    "jaeger://./?endpoint=http://COLLECTOR:4318 (gRPC: protocol=Grpc and port 4317)"
+)
+ALIASES: Final[Mapping[str, Alias]] = {
+    "https": Alias("http", "the endpoint's scheme tells whether it is TLS"),
+    "jaeger": Alias(
+        "otlp",
+        "Jaeger takes spans by OTLP, and nothing else, so signals is Traces",
+        {"signals": ["Traces"]},
+        dict.fromkeys(("jaegerHost", "jaegerPort", "packetSize"), _AGENT),
+    ),
+}
 
 
 @functools.cache
@@ -28,6 +57,8 @@ def names(kind: str) -> tuple[str, ...]:
 @functools.cache
 def module(kind: str, name: str) -> ModuleType:
     """Import the module of one component; ``ConfigError`` says which there are, or which package it lacks."""
+    if kind == "targets" and name in ALIASES:
+        raise ConfigError(f"the target {name} is written {ALIASES[name].component}: {ALIASES[name].reason}")
     if name not in names(kind):
         raise ConfigError(f"there is no {kind[:-1]} {name!r}; there are {', '.join(names(kind))}")
     stem = re.sub(r"([A-Z])", lambda match: "_" + match[1].lower(), name)
@@ -45,22 +76,6 @@ def config_of(kind: str, name: str) -> type[Any]:
     """Return the ``Config`` struct of a component."""
     found: type[Any] = module(kind, name).Config
     return found
-
-
-@functools.cache
-def alias(kind: str, scheme: str) -> tuple[str, Any] | None:
-    """Find the component that serves another scheme (its ``ALIASES``): its name, and what the alias means.
-
-    Looks into all modules of the kind, so ask only for what is no name; one that lacks its package serves none.
-    """
-    for name in names(kind):
-        try:
-            known: Mapping[str, Any] = getattr(module(kind, name), "ALIASES", {})
-        except ConfigError:
-            continue
-        if scheme.lower() in known:
-            return name, known[scheme.lower()]
-    return None
 
 
 def _key(stem: str) -> str:

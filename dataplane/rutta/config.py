@@ -202,7 +202,7 @@ def _member(
     known = {name: kind for kind in reversed(kinds) for name in components.names(kind)}
     members = [key for key in value if key in known]
     found += [
-        Problem(f"{path}.{key}", _strange(key, [*known, *keys], kinds))
+        Problem(f"{path}.{key}", _unknown(key, [*known, *keys], kinds))
         for key in value
         if key not in known and key not in keys
     ]
@@ -220,10 +220,10 @@ def _member(
     return None if settings is None else (kind, members[0], settings)
 
 
-def _strange(key: str, known: Sequence[str], kinds: Sequence[str]) -> str:
-    """Say that a key is none; of a URI's other schemes, which component they are."""
-    alias = components.alias("targets", key) if "targets" in kinds else None
-    return unknown(key, known) if alias is None else f"is a scheme of URIs: {alias[1].says}; write {alias[0]} here"
+def _unknown(key: str, known: Sequence[str], kinds: Sequence[str]) -> str:
+    if "targets" in kinds and (alias := components.ALIASES.get(key)):
+        return f"is written {alias.component} here: {alias.reason}"
+    return unknown(key, known)
 
 
 def _settings(found: list[Problem], kind: str, component: str, value: object, path: str) -> Any:

@@ -1,6 +1,6 @@
 """The original's target URIs (``influxdb://./?endpoint=http://h:8086/write&db=logs``) as entries of the config file.
 
-The scheme is the component, or another one that it serves (its ``ALIASES``); query keys are its settings, in any case
+The scheme is the component, or another name of it (``components.ALIASES``); query keys are its settings, in any case
 of letters; what every target has is set by dotted keys (``buffer.maxBytes=64Mi``). A component may name as ``URI_REST``
 a setting that takes all keys which are not ours (kafka: those of its client, ``linger.ms=5``). ``+`` stays ``+`` and
 percent-escapes are decoded (a token may hold either). Host, port and path mean something only to components that name
@@ -16,14 +16,13 @@ import msgspec
 from msgspec import Struct
 
 from rutta import components
+from rutta.components import Alias
 from rutta.conversion import unknown
 from rutta.errors import ConfigError, Problem
 from rutta.net.uri import split
 from rutta.settings import Duration, Secret, Size
 from rutta.target_settings import TargetSettings
-from rutta.targets import Alias
 
-_SCHEMES: Final = {"https": "http"}  # the URI itself says which it is
 COMMON: Final = ("name", "buffer", "batch", "retry")
 
 
@@ -64,21 +63,22 @@ def pairs(query: str) -> list[tuple[str, str]]:
 
 
 def alias_of(uri: str) -> str:
-    """Say in words what the scheme of a URI is another name of; empty if it is none."""
+    """Say in words what the scheme of a URI is another name of; empty unless it stands for settings of its own."""
     scheme = uri.partition(":")[0]
-    known = {name.lower() for name in (*components.names("targets"), *_SCHEMES)}
-    found = None if scheme.lower() in known else components.alias("targets", scheme)
-    return found[1].says if found else ""
+    alias = components.ALIASES.get(scheme.lower())
+    if alias is None or not alias.settings:
+        return ""
+    return f"{scheme}:// is the target {alias.component}: {alias.reason}"
 
 
 def _component(scheme: str, uri: str) -> tuple[str, Alias | None]:
-    lower = _SCHEMES.get(scheme.lower(), scheme.lower())
+    lower = scheme.lower()
+    alias = components.ALIASES.get(lower)
+    lower = alias.component if alias else lower
     names = components.names("targets")
     for name in names:
         if name.lower() == lower:
-            return name, None
-    if found := components.alias("targets", lower):
-        return found
+            return name, alias
     if not scheme or ":" not in uri:
         raise ConfigError(f"{uri!r} is not a target URI; write it like console://. or influxdb://./?endpoint=…")
     raise ConfigError(f"there is no target {scheme!r}; there are {', '.join(names)}")

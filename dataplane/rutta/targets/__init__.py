@@ -1,12 +1,11 @@
 """What a target is. Each module beside this one is one: a docstring, a frozen ``Config``, a ``make``.
 
 A component's file name is its key. ``make(config, name)`` builds it without touching the network. A module may name
-``BATCH``, its own defaults for gathering, ``from_uri(uri) -> dict`` for URIs that carry more than a query, and
-``ALIASES``, other schemes of URIs that it serves.
+``BATCH``, its own defaults for gathering, and ``from_uri(uri) -> dict`` for URIs that carry more than a query.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from rutta.message import Batch, Columns
 
@@ -42,17 +41,6 @@ class Gathering(NamedTuple):
     max_bytes: int = 8 * 2**20
     max_delay: float = 0.01
     concurrency: int = 1  # how many sends may be under way at once; more than one gives up order
-
-
-class Alias(NamedTuple):
-    """Another scheme of URIs for a target: what it is, in words, and the settings that it stands for.
-
-    ``gone`` are the original's keys that nothing takes their place of, and what to write instead.
-    """
-
-    says: str
-    settings: Mapping[str, Any] = {}
-    gone: Mapping[str, str] = {}
 
 
 class Target(Protocol):

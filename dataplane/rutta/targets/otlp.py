@@ -20,23 +20,11 @@ from rutta.otlp.requests import Word
 from rutta.otlp.sending import Sending
 from rutta.otlp.sorting import Rules, Sorter
 from rutta.settings import ClientTls, Duration, Secret, default
-from rutta.targets import Alias, Gathering, Outcome
+from rutta.targets import Gathering, Outcome
 
 # Servers take 4 MiB by gRPC (grpc-go's default); as OTLP an event is about a quarter larger than its JSON.
 BATCH: Final = Gathering(max_events=8192, max_bytes=2 * 2**20, max_delay=0.2)
 EXAMPLE: Final[Mapping[str, Any]] = {"endpoint": "http://127.0.0.1:4318"}
-
-_AGENT: Final = (
-    "was the agent's, which took Thrift by UDP and is no more; Jaeger takes OTLP: write "
-    "jaeger://./?endpoint=http://COLLECTOR:4318 (gRPC: protocol=Grpc and port 4317)"
-)
-ALIASES: Final[Mapping[str, Alias]] = {
-    "jaeger": Alias(
-        "jaeger:// is the target otlp with signals=Traces: Jaeger takes spans by OTLP, and nothing else",
-        {"signals": ["Traces"]},
-        {"jaegerHost": _AGENT, "jaegerPort": _AGENT, "packetSize": _AGENT},
-    )
-}
 
 _DEFAULT: Final = {"Http": "http://localhost:4318", "Grpc": "http://localhost:4317"}
 _PATTERN: Final = r"^(name|level|kind|(fields|context)\..+)$"

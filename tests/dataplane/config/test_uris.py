@@ -110,7 +110,7 @@ def test_what_another_scheme_does_not_take_any_more_says_what_to_write():
 
 
 def test_another_scheme_says_what_it_is():
-    assert alias_of("jaeger://.").startswith("jaeger:// is the target otlp with signals=Traces")
+    assert alias_of("jaeger://.").startswith("jaeger:// is the target otlp: Jaeger takes spans")
     assert alias_of("otlp://.") == alias_of("https://h/x") == alias_of("carrier-pigeon://.") == ""
 
 
@@ -119,4 +119,4 @@ def test_the_configuration_has_one_name_for_a_target():
         parse({"listeners": LISTENERS, "targets": [{"jaeger": {}}]})
     (problem,) = caught.value.problems
     assert problem.path == "targets[0].jaeger"
-    assert problem.message.endswith("write otlp here")
+    assert problem.message.startswith("is written otlp here: Jaeger takes spans by OTLP")
