@@ -1,6 +1,7 @@
 """An event as one flat mapping: for services that take properties, labels or details and know nothing of our schema.
 
-Names are the same for all of them. A field keeps its name; what else an event has takes a free one:
+Names are the same for all of them. A field keeps its name, and so does what came before; what else an event has takes a
+free one (``span.started`` where ``started`` is a field):
 
     context key k      k, or ``context.k`` if a field is called so
     gauge g            g, and ``g_unit``, ``g_f`` (as people read it) unless it is a bare number; ``gauges.g`` if taken
@@ -43,10 +44,11 @@ def properties(event: Event) -> dict[str, Any]:
     if event.kind == "histogram":
         found[_free(found, "sum", "histogram")] = event.sum
         found[_free(found, "buckets", "histogram")] = event.buckets
-    if event.error is not None:
-        found.update(errors(event.error))
-    found.update(_span(event))
-    found.update((f"user.{key}", value) for key, value in event.user.items())
+    for prefix, values in (("error", errors(event.error) if event.error else ()), ("span", _span(event))):
+        for key, value in values:
+            found[_free(found, key, prefix)] = value
+    for key, value in event.user.items():
+        found[_free(found, f"user.{key}", "of")] = value
     return found
 
 
