@@ -7,7 +7,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from rutta_operator import last, log
@@ -39,8 +39,8 @@ _LOUD: Final = 4  # failures of a resource in a row from which on they are a war
 class Reports(Protocol):
     """What the pods of resources say."""
 
-    def follow(self, key: Key) -> None:
-        """Ask the pods of a resource from now on."""
+    def follow(self, key: Key, well: Collection[str] = ()) -> None:
+        """Ask the pods of a resource from now on; ``well`` are targets that were Healthy by its status."""
 
     def forget(self, key: Key) -> None:
         """Ask them no more."""
@@ -207,7 +207,10 @@ class Reconciler:
         if known is None or known.uid != done.known.uid:
             return None
         seen = self._seen(key, known, done)
-        (self._reports.forget if seen.workload is None else self._reports.follow)(key)
+        if seen.workload is None:
+            self._reports.forget(key)
+        else:
+            self._reports.follow(key, _well(seen.previous))
         judgement = judge(seen)
         before, after = seen.previous, status(seen, judgement)
         if changed(before, after):
@@ -270,3 +273,8 @@ class Reconciler:
 def _conditions(after: Mapping[str, Any]) -> dict[str, str]:
     """Return the conditions as fields of a log line."""
     return {one["type"]: f"{one['status']}/{one['reason']}" for one in after["conditions"]}
+
+
+def _well(status: Mapping[str, Any]) -> list[str]:
+    """Return the targets that were Healthy when the status was written."""
+    return [one["name"] for one in status.get("targets", ()) if one.get("state") == "Healthy"]

@@ -16,7 +16,7 @@ free one (``span.started`` where ``started`` is a field):
 Text, level, name, kind, id and times are not here: every service has places of its own for these.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -44,8 +44,11 @@ def properties(event: Event) -> dict[str, Any]:
     if event.kind == "histogram":
         found[_free(found, "sum", "histogram")] = event.sum
         found[_free(found, "buckets", "histogram")] = event.buckets
-    for prefix, values in (("error", errors(event.error) if event.error else ()), ("span", _span(event))):
-        for key, value in values:
+    said: list[tuple[str, Iterable[tuple[str, Any]]]] = [("span", _span(event))]
+    if event.error is not None:
+        said.insert(0, ("error", errors(event.error)))
+    for prefix, pairs in said:
+        for key, value in pairs:
             found[_free(found, key, prefix)] = value
     for key, value in event.user.items():
         found[_free(found, f"user.{key}", "of")] = value

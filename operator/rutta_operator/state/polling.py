@@ -13,7 +13,7 @@ import heapq
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import aiohttp
@@ -44,7 +44,8 @@ async def resolve(host: str) -> list[str]:
 class _Watched:
     """One resource that is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, well: frozenset[str]) -> None:
+        self.well = well
         self.told: Report | Silence | None = None
         self.told_at = 0.0
         self.doubt: Report | None = None
@@ -75,10 +76,13 @@ class Poller:
         self._wake = asyncio.Event()
         self._session: aiohttp.ClientSession
 
-    def follow(self, key: Key) -> None:
-        """Ask for a resource from now on; harmless if it is asked for already."""
+    def follow(self, key: Key, well: Collection[str] = ()) -> None:
+        """Ask for a resource from now on; harmless if it is asked for already.
+
+        ``well``: targets that were Healthy when somebody was asked last, by an operator before this one.
+        """
         if key not in self._watched:
-            self._watched[key] = _Watched()
+            self._watched[key] = _Watched(frozenset(well))
             self._plan(key, random.uniform(0, min(self._every, 2.0)))  # noqa: S311 - spreads load, guards nothing
 
     def forget(self, key: Key) -> None:
@@ -184,7 +188,7 @@ class Poller:
 
     def _weigh(self, key: Key, watched: _Watched, reading: Reading) -> bool:
         told = watched.told
-        now = carried_on(told if isinstance(told, Report) else None, reading.report)
+        now = carried_on(told if isinstance(told, Report) else None, reading.report, watched.well)
         if told == now:
             watched.doubt = None
         elif isinstance(told, Report) and not worth_telling(told, now):

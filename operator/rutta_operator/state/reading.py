@@ -6,7 +6,7 @@ page comes from the network, so nothing of its shape is taken for granted.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from rutta_operator.state.seen import Report, TargetReport, TargetState
@@ -105,9 +105,12 @@ def _text(value: object, longest: int = _LONGEST) -> str:
     return _CONTROL.sub(" ", value)[:longest] if isinstance(value, str) else ""
 
 
-def carried_on(told: Report | None, now: Report) -> Report:
-    """Let what was well stay so while a new pod has nothing to tell of it: a rollout is no news of a target."""
-    well = {one.name for one in told.targets if one.state == "Healthy"} if told is not None else set()
+def carried_on(told: Report | None, now: Report, before: Collection[str] = ()) -> Report:
+    """Let what was well stay so while a new pod has nothing to tell of it: a rollout is no news of a target.
+
+    ``before``: targets that were well when nothing was told yet, by the status that an operator before this one wrote.
+    """
+    well = set(before) if told is None else {one.name for one in told.targets if one.state == "Healthy"}
     targets = tuple(
         one._replace(state="Healthy") if one.state == "Idle" and one.name in well else one for one in now.targets
     )
