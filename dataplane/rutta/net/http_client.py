@@ -43,9 +43,9 @@ _TRY_AGAIN: Final = frozenset({401, 403, 407, 408, 425, 429})
 
 class Login(NamedTuple):
     """Who we are to the other side: ``Basic`` with a user name, ``User`` with the secret as the user name and no
-    password, else the scheme's word and the secret."""
+    password, ``ApiKey`` with the secret as it is or as ``id:key``, else the scheme's word and the secret."""
 
-    scheme: Literal["Basic", "User", "Bearer", "Token", "GenieKey"]
+    scheme: Literal["Basic", "User", "Bearer", "Token", "GenieKey", "ApiKey"]
     secret: Secret
     username: str = ""
 
@@ -55,6 +55,8 @@ class Login(NamedTuple):
             return "Basic " + base64.b64encode(f"{self.username}:{secret}".encode()).decode()
         if self.scheme == "User":
             return "Basic " + base64.b64encode(f"{secret}:".encode()).decode()
+        if self.scheme == "ApiKey" and ":" in secret:  # no letter of base64: it is not encoded yet
+            return "ApiKey " + base64.b64encode(secret.encode()).decode()
         return f"{self.scheme} {secret}"
 
 
