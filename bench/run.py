@@ -18,11 +18,11 @@ OK, BROKEN, USAGE = 0, 1, 2
 
 EXAMPLES = """\
 examples:
-  bench/run.py                                    everything (about 20 minutes)
+  bench/run.py                                    everything (about 40 minutes)
   bench/run.py --rows json,plain --seconds 2      two rows, quickly
   bench/run.py --rows json --peers none           Rutta alone, nothing is fetched
   bench/run.py --targets                          what each target costs, no rows
-  bench/run.py --targets kafka,loki --rows json   two targets and a row
+  bench/run.py --targets kafka,http --rows json   two targets and a row
   bench/run.py --output markdown > table.md       the table for a document; progress goes to stderr
   bench/run.py --into docs/performance.md         put it there
 
@@ -35,7 +35,7 @@ rounds and the spread (highest - lowest, in percent of the median). Peers that a
 (rsyslog and syslog-ng by apt-get download, unpacked without installing; Logprep by pip into its own environment).
 
 A target is measured in a process of its own that decodes and delivers as the engine does; a server in another process
-takes everything at once. Only the CPU time of the first is counted. noop is always among them: that is decoding alone.
+takes everything at once. Only the CPU time of the first is counted. noop is always among them: it checks events only.
 
 exit codes: 0 the table was made, 1 Rutta could not be measured, 2 the arguments are wrong.
 """
@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _wanted(rows: tuple[Row, ...] | None, names: tuple[str, ...] | None) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     """Everything if nothing is asked for; who asks for rows only gets no targets, and the other way round."""
-    if rows is None and names is None:
-        return ROWS, targets.names()
+    if rows is None and not names:
+        return ROWS, targets.names() if names is None else ()
     return rows or (), names or ()
 
 
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const=targets.names(),
         metavar="a,b",
-        help="only the row targets: all, none, or some of them; beside --rows these, too",
+        help="only the row targets, of all or some; with --rows these, too; none: all rows and no targets",
     )
     parser.add_argument(
         "--peers", type=_peers, default=tuple(PEERS), metavar="a,b", help=f"all, none, or some of {','.join(PEERS)}"

@@ -124,11 +124,11 @@ def _cost(line: Line) -> float:
 
 
 def own_costs(outcome: Outcome) -> str:
-    """Say what each target costs beside decoding, which is all that the first of them does."""
+    """Say what each target costs above the first of them, for which events are only checked."""
     base, *targets = (line for line in outcome.lines if line.rounds)
     own = {line.label: max(0.0, 1e6 * (_cost(line) - _cost(base))) for line in targets}
     listed = ", ".join(f"{label} {own[label]:.1f}" for label in sorted(own, key=lambda label: (own[label], label)))
-    return f"CPU µs an event above {base.label}, which only decodes: {listed}" if own else ""
+    return f"CPU µs an event above {base.label}, for which events are only checked: {listed}" if own else ""
 
 
 def losses(line: Line) -> str:

@@ -175,6 +175,6 @@ TARGETS: Final = Row(
     entries=(),
     measure="targets",
 )
-"""One line per target instead of one per program; ``noop`` is what decoding costs."""
+"""One line per target instead of one per program; in ``noop`` events are checked and nothing else."""
 
 BY_KEY: Final = {row.key: row for row in ROWS}

@@ -63,7 +63,7 @@ def test_peers_are_taken_in_any_case(run):
         ([], ROWS, targets.names()),
         (["--targets"], (), targets.names()),
         (["--targets", "all"], (), targets.names()),
-        (["--targets", "none"], (), ()),
+        (["--targets", "none"], ROWS, ()),
         (["--targets", "kafka, http"], (), ("kafka", "http")),
         (["--rows", "json"], ROWS[:1], ()),
         (["--rows", "json", "--targets", "file"], ROWS[:1], ("file",)),

@@ -117,7 +117,8 @@ def test_no_target_is_said_to_be_faster_than_another_but_what_each_costs_itself(
     outcome = Outcome(row=TARGETS, lines=tuple(lines))
     assert [report.cells(outcome, line)[-1] for line in lines] == ["", "", ""]
     assert report.cells(outcome, lines[1])[1] == "83.3 k"
-    assert results.verdicts(outcome) == ["CPU µs an event above noop, which only decodes: file 10.0, http 10.0"]
+    said = "CPU µs an event above noop, for which events are only checked: file 10.0, http 10.0"
+    assert results.verdicts(outcome) == [said]
 
 
 def test_settings_are_the_examples_with_the_server_in_them_and_no_secret_of_the_environment():
