@@ -6,8 +6,9 @@ from msgspec import Struct
 
 from rutta_bench.model import Job, Load
 
-Measure = Literal["throughput", "share", "idle"]
-"""What counts in a row: events per CPU-second, percent of a core at a given rate, or what doing nothing costs."""
+Measure = Literal["throughput", "share", "idle", "targets"]
+"""What counts in a row: events per CPU-second, percent of a core at a given rate, what doing nothing costs, or events
+per CPU-second of targets that do different work, so that no ratio means anything."""
 
 
 class Entry(Struct, frozen=True):
@@ -167,4 +168,13 @@ ROWS: Final = (
         entries=_entries(Job(work="influx", output="http")),
     ),
 )
+TARGETS: Final = Row(
+    key="targets",
+    title="blocks of 1 MiB decoded and delivered by one target, to a server that answers at once, no listener",
+    load=_FLOOD,
+    entries=(),
+    measure="targets",
+)
+"""One line per target instead of one per program; in ``noop`` events are checked and nothing else."""
+
 BY_KEY: Final = {row.key: row for row in ROWS}
