@@ -204,6 +204,8 @@ class Tail:
             self.catalogue.register.end(one)
         elif time.monotonic() - one.grown_at > IDLE or len(self.catalogue.awake) > self._most_open:
             self._sleepers.put(one)
+            if self._sleepers.is_blind:
+                self._scan_at = min(self._scan_at, time.monotonic() + RESCAN)
         return False
 
     def _hand_over_due(self, intake: Intake) -> None:
