@@ -173,15 +173,27 @@ async def test_an_inode_that_another_file_has_now_is_not_that_file(
     await ship(tmp_path, intake, eventually, lines_of(100, 200))
 
 
+BROKEN = {
+    "changed": lambda content: content.replace(b"path", b"pith"),
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda _: b"",
+    "zeros": lambda content: bytes(len(content)),
+    "another version": lambda content: content.replace(b"rutta-files-1", b"rutta-files-9"),
+    "no text": lambda _: bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
 async def test_a_broken_state_is_set_aside_and_said(
-    tmp_path: Path, intake: Any, eventually: Any, caplog: pytest.LogCaptureFixture
+    how: str, tmp_path: Path, intake: Any, eventually: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     append(tmp_path / "a.log", numbered(0, 5))
     await ship(tmp_path, intake, eventually, lines_of(0, 5))
     state = tmp_path / "state" / "logs.files"
-    state.write_bytes(state.read_bytes().replace(b"path", b"pith"))
+    broken = BROKEN[how](state.read_bytes())
+    state.write_bytes(broken)
     await ship(tmp_path, intake, eventually, lines_of(0, 5))
-    assert (tmp_path / "state" / "logs.files.broken").exists()
+    assert (tmp_path / "state" / "logs.files.broken").read_bytes() == broken
     assert [record.__dict__["event"] for record in caplog.records].count("state_broken") == 1
 
 
