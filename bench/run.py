@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rutta_bench import machine, report, rounds, targets
 from rutta_bench.model import Peer
-from rutta_bench.peers import logprep, rsyslog, rutta, syslog_ng
+from rutta_bench.peers import logprep, otelcol, rsyslog, rutta, syslog_ng
 from rutta_bench.rows import BY_KEY, ROWS, TARGETS, Row
 
-PEERS = {"rsyslog": rsyslog.make, "syslog-ng": syslog_ng.make, "Logprep": logprep.make}
+PEERS = {"rsyslog": rsyslog.make, "syslog-ng": syslog_ng.make, "Logprep": logprep.make, "otelcol": otelcol.make}
 OK, BROKEN, USAGE = 0, 1, 2
 
 EXAMPLES = """\
@@ -32,7 +32,8 @@ rows:
 Every row starts each program anew, sends it as much as it takes (or 10 000 events/s), waits until it has done all, and
 reads the CPU time of all its processes and threads from /proc. Programs take turns; the table shows the median of the
 rounds and the spread (highest - lowest, in percent of the median). Peers that are missing are fetched into the cache
-(rsyslog and syslog-ng by apt-get download, unpacked without installing; Logprep by pip into its own environment).
+(rsyslog and syslog-ng by apt-get download, unpacked without installing; Logprep by pip into its own environment);
+otelcol takes part in the rows of log files if it is on PATH.
 
 A target is measured in a process of its own that decodes and delivers as the engine does; a server in another process
 takes everything at once. Only the CPU time of the first is counted. noop is always among them: it checks events only.

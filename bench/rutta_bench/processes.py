@@ -68,6 +68,15 @@ def wait_for_port(
         time.sleep(0.02)
 
 
+def wait_for_file(path: Path, process: subprocess.Popen[bytes], folder: Path, seconds: float = 30) -> None:
+    """Wait until a program has written a file; ``Missing`` with the last line of the log if it does not."""
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise Missing(f"it did not start: {_last_line(folder / 'log')}")
+        time.sleep(0.02)
+
+
 def is_bound(port: int, kind: str, proc: Path = _PROC / "net") -> bool:
     """Tell from the kernel's tables whether a socket listens, without a connection that the peer would see."""
     wanted = f":{port:04X}"

@@ -93,7 +93,7 @@ def _kept(yes: bool) -> str:
 
 def _absolute(row: Row, ours: Line) -> str:
     mine = median(row, ours)
-    if row.measure == "share":
+    if row.measure != "throughput":
         return f"{mine:.1f} % of a core, promised ≤ {row.at_least:.0f} %: {_kept(mine <= row.at_least)}"
     unit = "events/s" if row.wall else "events/CPU-s"
     return f"{short(mine)} {unit}, promised ≥ {short(row.at_least)}: {_kept(mine >= row.at_least)}"
