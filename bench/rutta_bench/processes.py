@@ -73,7 +73,7 @@ def wait_for_file(path: Path, process: subprocess.Popen[bytes], folder: Path, se
     deadline = time.monotonic() + seconds
     while not path.exists():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise Missing(f"it did not start: {_last_line(folder / 'log')}")
+            raise Missing(f"it did not start: {last_line(folder / 'log')}")
         time.sleep(0.02)
 
 
