@@ -184,7 +184,7 @@ def test_every_line_of_every_pod_arrives_whatever_happens(
             kept |= writers.on_disk(name)  # a container that is started twice loses its oldest log
         began = time.monotonic()
         step()
-        say(f"  {what}: {time.monotonic() - began:.1f} s")
+        say(f"  {what}: {time.monotonic() - began:.1f} s; {_twice(receiver)} lines twice so far")
     kept |= _come_and_go(apps, writers, nodes[1])
     time.sleep(size.seconds)
     writers.until_running(*(name for name in writers.nodes if apps.find("Pod", name)))
@@ -203,6 +203,10 @@ def test_every_line_of_every_pod_arrives_whatever_happens(
     say(f"  {sum(kept.values())} lines of {len(kept)} containers, 0 lost, {twice} twice, {report['torn']} traces torn")
     assert len(kept) >= len(writers.nodes)
     assert report["torn"] == 0
+
+
+def _twice(receiver: Receiver) -> int:
+    return sum(one["duplicates"] for one in receiver.report()["senders"].values())
 
 
 def _annotations(number: int) -> dict[str, str]:
