@@ -78,8 +78,8 @@ PREFIX: Final = 40  # bytes that a container runtime writes before a line
 def container_lines(count: int) -> Iterator[bytes]:
     """Yield the JSON events as a container runtime writes them (CRI): a time, the stream, a tag, the line."""
     for number, event in enumerate(events("json", count)):
-        nanoseconds = number * 1_003 % 1_000_000_000
-        yield b"2026-11-22T16:%02d:%02d.%09dZ stdout F " % (number // 60 % 60, number // 8192 % 60, nanoseconds) + event
+        second, part = divmod(number, 10_000)
+        yield b"2026-11-22T16:%02d:%02d.%09dZ stdout F " % (second // 60 % 60, second % 60, part * 100_003) + event
 
 
 def container_chunks(*, lines: int, total: int) -> list[bytes]:

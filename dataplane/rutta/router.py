@@ -72,9 +72,16 @@ class Router:
     def _intake(self, ear: Ear) -> BlockIntake:
         lanes, settings = self.lanes, ear.entry.settings
         codec = codecs_of(
-            getattr(settings, "codec", None), strict=getattr(settings, "strict", False), opaque=self._opaque()
+            getattr(settings, "codec", None),
+            strict=getattr(settings, "strict", False),
+            opaque=self._opaque(),
+            only_links=self._only_links,
         )
         return BlockIntake(ear.stats, self.gate, lanes.route, codec=codec, columns=lambda: lanes.columns)
+
+    def _only_links(self) -> bool:
+        """Whether whatever comes goes to links, whoever is asked."""
+        return not self.config.process.routes and all(entry.component == "link" for entry in self.config.targets)
 
     def _opaque(self) -> Codec | None:
         if self.config.process.role != "Proxy":
