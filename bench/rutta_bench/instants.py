@@ -75,7 +75,9 @@ _NOWHERE: Final = {"path": "/dev/null"}
 
 INSTANTS: Final[Mapping[str, Instant]] = {
     "aliyun": Instant("http", _always(200)),
-    "applicationinsights": Instant("http", _tracked, {"instrumentationKey": "00000000-0000-4000-8000-000000000000"}),
+    "applicationinsights": Instant(
+        "http", _tracked, {"connectionString": "InstrumentationKey=00000000-0000-4000-8000-000000000000"}
+    ),
     "bigquery": Instant("http", _always(200, b"{}")),
     "console": Instant(remark="its stream is /dev/null"),
     "elasticsearch": Instant("http", _bulk),

@@ -54,7 +54,7 @@ def test_a_wrong_argument_is_said_and_is_exit_code_2(run, capsys, arguments, sai
 def test_peers_are_taken_in_any_case(run):
     assert run._peers("RSYSLOG,logprep") == ("rsyslog", "Logprep")
     assert run._peers("none") == ()
-    assert run._peers("all") == ("rsyslog", "syslog-ng", "Logprep")
+    assert run._peers("all") == ("rsyslog", "syslog-ng", "Logprep", "otelcol")
 
 
 @pytest.mark.parametrize(
