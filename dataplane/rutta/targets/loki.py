@@ -25,6 +25,8 @@ BATCH: Final = Gathering(max_events=10_000, max_bytes=2**20, max_delay=0.5)
 EXAMPLE: Final[Mapping[str, Any]] = {"endpoint": "http://127.0.0.1:3100"}
 
 _PATH: Final = "/loki/api/v1/push"
+# https://grafana.com/docs/loki/latest/operations/multi-tenancy/
+_TENANT: Final = r"^[a-zA-Z0-9!_.*'()-]{1,150}$"
 _NAME: Final = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
 _MOST_NAMES: Final = 15  # of a stream, by default; service_name is not counted
 
@@ -34,9 +36,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
 
     endpoint: Annotated[str, Meta(description=f"the server; {_PATH} is put behind it where it is missing")]
     tenant: Annotated[
-        str | None,
-        # https://grafana.com/docs/loki/latest/operations/multi-tenancy/#restrictions
-        Meta(description="tenant, sent as X-Scope-OrgID", pattern=r"^[a-zA-Z0-9!_.*'()-]{1,150}$"),
+        Annotated[str, Meta(pattern=_TENANT)] | None, Meta(description="tenant, sent as X-Scope-OrgID")
     ] = None
     labels: Annotated[
         tuple[Annotated[str, Meta(pattern=PATTERN)], ...],
