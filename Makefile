@@ -50,7 +50,7 @@ bench-operator: $(ENV) ## what the operator costs with 1 000 resources, on a kin
 
 crds: $(ENV) ## regenerate what comes from the data plane's types: the schema that ruttactl checks against, and crds/
 	$(BIN)/rutta schema > operator/rutta_operator/schema.json
-	$(BIN)/python -m rutta_operator.crds crds
+	$(BIN)/python -m rutta_operator.definitions.crds crds
 	$(BIN)/python charts/generate.py
 
 docs: $(ENV) ## regenerate the settings tables of the docs

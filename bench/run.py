@@ -8,19 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rutta_bench import machine, report, rounds
+from rutta_bench import machine, report, rounds, targets
 from rutta_bench.model import Peer
-from rutta_bench.peers import logprep, rsyslog, rutta, syslog_ng
-from rutta_bench.rows import BY_KEY, ROWS, Row
+from rutta_bench.peers import logprep, otelcol, rsyslog, rutta, syslog_ng
+from rutta_bench.rows import BY_KEY, ROWS, TARGETS, Row
 
-PEERS = {"rsyslog": rsyslog.make, "syslog-ng": syslog_ng.make, "Logprep": logprep.make}
+PEERS = {"rsyslog": rsyslog.make, "syslog-ng": syslog_ng.make, "Logprep": logprep.make, "otelcol": otelcol.make}
 OK, BROKEN, USAGE = 0, 1, 2
 
 EXAMPLES = """\
 examples:
-  bench/run.py                                    everything (about 20 minutes)
+  bench/run.py                                    everything (about 40 minutes)
   bench/run.py --rows json,plain --seconds 2      two rows, quickly
   bench/run.py --rows json --peers none           Rutta alone, nothing is fetched
+  bench/run.py --targets                          what each target costs, no rows
+  bench/run.py --targets kafka,http --rows json   two targets and a row
   bench/run.py --output markdown > table.md       the table for a document; progress goes to stderr
   bench/run.py --into docs/performance.md         put it there
 
@@ -30,7 +32,11 @@ rows:
 Every row starts each program anew, sends it as much as it takes (or 10 000 events/s), waits until it has done all, and
 reads the CPU time of all its processes and threads from /proc. Programs take turns; the table shows the median of the
 rounds and the spread (highest - lowest, in percent of the median). Peers that are missing are fetched into the cache
-(rsyslog and syslog-ng by apt-get download, unpacked without installing; Logprep by pip into its own environment).
+(rsyslog and syslog-ng by apt-get download, unpacked without installing; Logprep by pip into its own environment);
+otelcol takes part in the rows of log files if it is on PATH.
+
+A target is measured in a process of its own that decodes and delivers as the engine does; a server in another process
+takes everything at once. Only the CPU time of the first is counted. noop is always among them: it checks events only.
 
 exit codes: 0 the table was made, 1 Rutta could not be measured, 2 the arguments are wrong.
 """
@@ -40,15 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; return the exit code."""
     options = _parser().parse_args(arguments)
     cache = options.cache / "rutta-bench"
+    rows, wanted = _wanted(options.rows, options.targets)
     peers: dict[str, Peer] = {"Rutta": rutta.make(cache, offline=options.offline)}
-    peers |= {name: PEERS[name](cache, offline=options.offline) for name in options.peers}
+    peers |= {name: PEERS[name](cache, offline=options.offline) for name in (options.peers if rows else ())}
     versions, absent = rounds.versions(peers)
     if "Rutta" in absent:
         return BROKEN
     began, load = datetime.datetime.now(datetime.UTC), machine.load()
     try:
         manner = rounds.Manner(options.seconds, options.rounds, options.folder, options.patience)
-        outcomes = rounds.run(options.rows, peers, absent, manner)
+        outcomes = rounds.run(rows, peers, absent, manner)
+        if wanted:
+            outcomes = (*outcomes, targets.run(wanted, manner))
     except KeyboardInterrupt:
         print("Interrupted; no table.", file=sys.stderr)
         return 130
@@ -68,6 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return OK if all(outcome.lines[0].rounds for outcome in outcomes) else BROKEN
 
 
+def _wanted(rows: tuple[Row, ...] | None, names: tuple[str, ...] | None) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Everything if nothing is asked for; who asks for rows only gets no targets, and the other way round."""
+    if rows is None and not names:
+        return ROWS, targets.names() if names is None else ()
+    return rows or (), names or ()
+
+
 def _print(run: report.Run, form: str) -> None:
     if form == "json":
         print(report.json(run))
@@ -78,7 +94,7 @@ def _print(run: report.Run, form: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {row.key:<17} {row.title}" for row in ROWS)
+    listed = "\n".join(f"  {row.key:<17} {row.title}" for row in (*ROWS, TARGETS))
     parser = argparse.ArgumentParser(
         prog="bench/run.py",
         description="Measure how many events Rutta moves per CPU-second, beside others in the same run.",
@@ -86,7 +102,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    parser.add_argument("--rows", type=_rows, default=ROWS, metavar="a,b", help="only these rows (default: all)")
+    parser.add_argument("--rows", type=_rows, metavar="a,b", help="only these rows (default: all, and the targets)")
+    parser.add_argument(
+        "--targets",
+        type=_targets,
+        nargs="?",
+        const=targets.names(),
+        metavar="a,b",
+        help="only the row targets, of all or some; with --rows these, too; none: all rows and no targets",
+    )
     parser.add_argument(
         "--peers", type=_peers, default=tuple(PEERS), metavar="a,b", help=f"all, none, or some of {','.join(PEERS)}"
     )
@@ -124,6 +148,16 @@ def _peers(text: str) -> tuple[str, ...]:
     if unknown := [one for one in wanted if one not in by_name]:
         raise argparse.ArgumentTypeError(f"no peer {unknown[0]!r}; there are all, none, {', '.join(PEERS)}")
     return tuple(by_name[one] for one in wanted)
+
+
+def _targets(text: str) -> tuple[str, ...]:
+    known = targets.names()
+    if text in ("all", "none"):
+        return known if text == "all" else ()
+    wanted = tuple(one.strip() for one in text.split(",") if one.strip())
+    if unknown := [one for one in wanted if one not in known]:
+        raise argparse.ArgumentTypeError(f"no target {unknown[0]!r}; there are all, none, {', '.join(known)}")
+    return wanted
 
 
 def _seconds(text: str) -> float:

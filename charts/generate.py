@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import yaml
 
-from rutta_operator.permissions import PERMISSIONS
+from rutta_operator.k8s.permissions import PERMISSIONS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CHARTS: Final = ("rutta", "rutta-topology")

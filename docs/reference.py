@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rutta_operator import cel, components, crds
-from rutta_operator.checking import PATTERNS
-from rutta_operator.models import KINDS, Common, Kind
-from rutta_operator.structural import INT_OR_STRING, OPEN
+from rutta_operator.definitions import cel, crds
+from rutta_operator.definitions.structural import INT_OR_STRING, OPEN
+from rutta_operator.spec import components
+from rutta_operator.spec.checking import PATTERNS
+from rutta_operator.spec.models import KINDS, Common, Kind
 
 Row = tuple[str, str, str, str]
 FIELDS: Final = re.compile(r"(<!-- fields (\w+) -->\n).*?(<!-- end of fields -->)", re.DOTALL)

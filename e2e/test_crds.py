@@ -18,8 +18,8 @@ from harness.api import Api, Object, path_of
 from harness.kubectl import Kubectl
 from harness.operator import Operator
 from harness.shell import ROOT, Failed, run, until
-from rutta_operator import cel
-from rutta_operator.crds import documents
+from rutta_operator.definitions import cel
+from rutta_operator.definitions.crds import documents
 
 EXAMPLES = yaml.safe_load((ROOT / "tests" / "operator" / "examples.yaml").read_text(encoding="utf-8"))
 RULES = {rule.name: rule for rule in cel.rules()}

@@ -11,11 +11,11 @@ import pytest
 
 from harness.images import DATA_PLANE
 from harness.shell import Failed
-from rutta_operator.documents import Source
-from rutta_operator.plan import Cluster, Settings, plan
 from rutta_operator.render import Context
 from rutta_operator.render.objects import objects
-from rutta_operator.topology import load
+from rutta_operator.spec.documents import Source
+from rutta_operator.wiring.plan import Cluster, Settings, plan
+from rutta_operator.wiring.topology import load
 
 TOPOLOGY = """
 apiVersion: rutta.logary.tech/v1alpha1

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import yaml
 
-from rutta_operator import components
-from rutta_operator.components import Section
 from rutta_operator.ctl.rendering import render
-from rutta_operator.documents import Source
-from rutta_operator.topology import load
+from rutta_operator.spec import components
+from rutta_operator.spec.components import Section
+from rutta_operator.spec.documents import Source
+from rutta_operator.wiring.topology import load
 
 HERE: Final = Path(__file__).parent
 KINDS: Final = ("RuttaRouter", "RuttaShipper", "RuttaProxy")

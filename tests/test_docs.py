@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rutta import cli, components, config
+from rutta import arguments, cli, components, config
 from rutta.message import DROP_WORDS, ERROR_WORDS
 from rutta.metrics import registry_of
 from rutta.router import Router
@@ -121,7 +121,7 @@ def test_the_commands_of_a_page_are_taken(page: Path) -> None:
     for line in "".join(blocks(page, "sh")).splitlines():
         words = shlex.split(line)
         if words[:1] == ["rutta"] and words[1] in COMMANDS and "--config" not in words:
-            assert config.parse(cli.document_of(cli.parse(cli.parser(), words[1:]), {})).targets, line
+            assert config.parse(arguments.document_of(cli.parse(cli.parser(), words[1:]), {})).targets, line
 
 
 @pytest.mark.parametrize("page", [DOCS / "listeners.md", DOCS / "configuration.md"], ids=name_of)

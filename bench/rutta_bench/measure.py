@@ -60,7 +60,7 @@ def _cpu(started: Started) -> float:
 
 
 def _loaded(started: Started, load: Load, seconds: float) -> Sample:
-    order = sender.Order(load=load, port=started.port, seconds=seconds)
+    order = sender.Order(load=load, port=started.port, logs=started.logs, seconds=seconds)
     with subprocess.Popen(
         [sys.executable, "-m", "rutta_bench.sender", msgspec.json.encode(order).decode()],
         cwd=Path(__file__).parents[1],

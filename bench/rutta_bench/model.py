@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
-Transport = Literal["tcp", "udp", "http"]
+Transport = Literal["tcp", "udp", "http", "files"]
 Shape = Literal["json", "plain"]
 Work = Literal["ndjson", "columns", "v6", "plain", "influx"]
-Output = Literal["null", "file", "http"]
+Output = Literal["null", "file", "http", "link"]
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -34,6 +34,8 @@ class Job(Struct, frozen=True, kw_only=True):
     work: Work = "ndjson"
     output: Output = "null"
     tiers: int = 1
+    containers: int = 0
+    """Containers whose log files it follows (``files``); each has one line before the clock starts."""
 
 
 class Started(NamedTuple):
@@ -47,6 +49,8 @@ class Started(NamedTuple):
     """Processes that it needs and that are not measured (a server that takes its requests)."""
     spinning: str = ""
     """Why the CPU time of the processes themselves is left out, and only that of their children is counted."""
+    logs: str = ""
+    """The folder of the log files that are written to, when it listens on no port."""
 
 
 class Peer(Protocol):

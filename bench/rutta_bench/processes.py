@@ -17,16 +17,19 @@ _BOUND = {"tcp": "0A", "udp": "07"}  # /proc/net: LISTEN, and a datagram socket 
 
 
 def start(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, *, silent: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Start a process in ``folder``, in a session of its own; what it says goes to ``log`` there."""
+    """Start a process in ``folder``, in a session of its own; what it says goes to ``log`` there.
+
+    ``silent`` sends its standard output to /dev/null: not a target's events into a log.
+    """
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
             command,
             cwd=folder,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=subprocess.DEVNULL if silent else log,
             stderr=log,
             start_new_session=True,
         )
@@ -61,7 +64,16 @@ def wait_for_port(
     deadline = time.monotonic() + seconds
     while not is_bound(port, kind):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise Missing(f"it did not start: {_last_line(folder / 'log')}")
+            raise Missing(f"it did not start: {last_line(folder / 'log')}")
+        time.sleep(0.02)
+
+
+def wait_for_file(path: Path, process: subprocess.Popen[bytes], folder: Path, seconds: float = 30) -> None:
+    """Wait until a program has written a file; ``Missing`` with the last line of the log if it does not."""
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise Missing(f"it did not start: {last_line(folder / 'log')}")
         time.sleep(0.02)
 
 
@@ -77,7 +89,8 @@ def is_bound(port: int, kind: str, proc: Path = _PROC / "net") -> bool:
     return False
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """Return the last thing that a process said."""
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1][:300] if lines else "it said nothing"
 
@@ -116,6 +129,11 @@ def memory(processes: Sequence[subprocess.Popen[bytes]], key: str, proc: Path = 
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 total += _status(proc / str(pid) / "status", key)
     return total
+
+
+def own_memory(key: str) -> int:
+    """Return ``VmRSS`` or ``VmHWM`` of this process; getrusage(2) would count what ran before its exec, too."""
+    return _status(_PROC / "self" / "status", key)
 
 
 def _status(path: Path, key: str) -> int:

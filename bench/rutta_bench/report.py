@@ -100,11 +100,15 @@ def markdown(run: Run) -> str:
     for outcome in run.outcomes:
         said = list(notes(outcome, run.outcomes))
         lines += [f"- `{outcome.row.key}`: {'; '.join(said)}."] if said else []
-    lines += ["", "What was run:", ""]
+    if commands := list(_commands(run)):
+        lines += ["", "What was run:", "", *commands]
+    return "\n".join(lines) + "\n"
+
+
+def _commands(run: Run) -> Iterator[str]:
     for outcome in run.outcomes:
         for line in outcome.lines:
-            lines += [f"- `{outcome.row.key}`, {line.label}: `{command}`" for command in line.commands]
-    return "\n".join(lines) + "\n"
+            yield from (f"- `{outcome.row.key}`, {line.label}: `{command}`" for command in line.commands)
 
 
 def has_marks(document: str) -> bool:

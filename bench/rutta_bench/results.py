@@ -32,7 +32,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 def value(row: Row, sample: Sample) -> float:
     """Return what counts in a row: events per (CPU-)second, or percent of a core."""
-    if row.measure != "throughput":
+    if row.measure in ("share", "idle"):
         return sample.core
     return sample.per_second if row.wall else sample.per_cpu_second
 
@@ -62,6 +62,8 @@ def typical(line: Line) -> Sample:
 
 def ratio(row: Row, ours: Line, theirs: Line) -> float:
     """Return how many times better the first is; 0 when it cannot be said."""
+    if row.measure == "targets":
+        return 0.0
     if row.measure == "share":
         return _cost(theirs) / _cost(ours) if ours.rounds and theirs.rounds else 0.0
     first, second = median(row, ours), median(row, theirs)
@@ -73,7 +75,7 @@ def verdicts(outcome: Outcome, others: Sequence[Outcome] = ()) -> list[str]:
     row, ours = outcome.row, outcome.lines[0]
     if not ours.rounds:
         return []
-    said = []
+    said = [own_costs(outcome)] if row.measure == "targets" else []
     if row.at_least:
         said.append(_absolute(row, ours))
     if row.times:
@@ -91,7 +93,7 @@ def _kept(yes: bool) -> str:
 
 def _absolute(row: Row, ours: Line) -> str:
     mine = median(row, ours)
-    if row.measure == "share":
+    if row.measure != "throughput":
         return f"{mine:.1f} % of a core, promised ≤ {row.at_least:.0f} %: {_kept(mine <= row.at_least)}"
     unit = "events/s" if row.wall else "events/CPU-s"
     return f"{short(mine)} {unit}, promised ≥ {short(row.at_least)}: {_kept(mine >= row.at_least)}"
@@ -119,6 +121,14 @@ def _beside(ours: Line, other: Line, key: str) -> str:
 
 def _cost(line: Line) -> float:
     return statistics.median(sample.cpu / max(1, sample.delivered) for sample in line.rounds)
+
+
+def own_costs(outcome: Outcome) -> str:
+    """Say what each target costs above the first of them, for which events are only checked."""
+    base, *targets = (line for line in outcome.lines if line.rounds)
+    own = {line.label: max(0.0, 1e6 * (_cost(line) - _cost(base))) for line in targets}
+    listed = ", ".join(f"{label} {own[label]:.1f}" for label in sorted(own, key=lambda label: (own[label], label)))
+    return f"CPU µs an event above {base.label}, for which events are only checked: {listed}" if own else ""
 
 
 def losses(line: Line) -> str:

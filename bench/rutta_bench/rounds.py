@@ -75,14 +75,15 @@ def _once(line: Line, row: Row, entry: Entry, peer: Peer, manner: Manner) -> Lin
         return msgspec.structs.replace(line, note=str(exc))
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    say(f"    {entry.label}: {_shown(row, sample)}")
+    say(f"    {entry.label}: {shown(row, sample)}")
     commands = tuple(command.replace(str(place), "DIR") for command in started.commands)
     return msgspec.structs.replace(line, commands=commands, rounds=(*line.rounds, sample), remark=started.spinning)
 
 
-def _shown(row: Row, sample: Sample) -> str:
+def shown(row: Row, sample: Sample) -> str:
+    """Say what a round gave."""
     disturbed = f" (others used {sample.others:.1f} cores)" if sample.others > 0.3 else ""
-    if row.measure != "throughput":
+    if row.measure in ("share", "idle"):
         return f"{sample.core:.1f} % of a core, {sample.rss_peak / results.MIB:.0f} MiB{disturbed}"
     per_cpu, per_second = results.short(sample.per_cpu_second), results.short(sample.per_second)
     return f"{per_cpu} events/CPU-s, {per_second} events/s{disturbed}"

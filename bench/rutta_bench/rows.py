@@ -6,8 +6,9 @@ from msgspec import Struct
 
 from rutta_bench.model import Job, Load
 
-Measure = Literal["throughput", "share", "idle"]
-"""What counts in a row: events per CPU-second, percent of a core at a given rate, or what doing nothing costs."""
+Measure = Literal["throughput", "share", "idle", "targets"]
+"""What counts in a row: events per CPU-second, percent of a core at a given rate, what doing nothing costs, or events
+per CPU-second of targets that do different work, so that no ratio means anything."""
 
 
 class Entry(Struct, frozen=True):
@@ -56,6 +57,14 @@ def _entries(job: Job, *peers: str, less: bool = False) -> tuple[Entry, ...]:
 _JSON: Final = Job()
 _UDP: Final = Job(transport="udp")
 _HTTP: Final = Job(transport="http")
+_LOGS: Final = Job(transport="files", output="link", containers=100)
+_NO_JSON: Final = "prefix cut at a fixed place, JSON not looked at"
+_NO_STATE: Final = "no checkpoints, JSON not looked at"
+
+
+def _followers(job: Job) -> tuple[Entry, ...]:
+    return Entry("Rutta", job), Entry("rsyslog", job, _NO_JSON), Entry("otelcol", job, _NO_STATE)
+
 
 ROWS: Final = (
     Row(
@@ -161,10 +170,43 @@ ROWS: Final = (
         memory=40,
     ),
     Row(
+        key="logs",
+        title="log files of 100 containers → link (rsyslog: tcp; otelcol: OTLP)",
+        load=Load(transport="files", limit=2_000_000),
+        entries=_followers(_LOGS),
+        at_least=1e6,
+    ),
+    Row(
+        key="logs-steady",
+        title="10 000 lines/s from 100 containers, ten lines a write",
+        load=Load(transport="files", rate=10_000, chunk=2_770),
+        entries=_followers(_LOGS),
+        measure="share",
+        at_least=6,
+        memory=64,
+    ),
+    Row(
+        key="logs-idle",
+        title="idle, 200 containers",
+        load=None,
+        entries=_followers(Job(transport="files", output="link", containers=200)),
+        measure="idle",
+        at_least=1,
+    ),
+    Row(
         key="influxdb",
         title="tcp, JSON lines → InfluxDB lines to a server that answers at once",
         load=_FLOOD,
         entries=_entries(Job(work="influx", output="http")),
     ),
 )
+TARGETS: Final = Row(
+    key="targets",
+    title="blocks of 1 MiB decoded and delivered by one target, to a server that answers at once, no listener",
+    load=_FLOOD,
+    entries=(),
+    measure="targets",
+)
+"""One line per target instead of one per program; in ``noop`` events are checked and nothing else."""
+
 BY_KEY: Final = {row.key: row for row in ROWS}

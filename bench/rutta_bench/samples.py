@@ -72,6 +72,23 @@ def _plain(number: int) -> str:
     return line + "0" * (SIZE - 1 - len(line))
 
 
+PREFIX: Final = 40  # bytes that a container runtime writes before a line
+
+
+def container_lines(count: int) -> Iterator[bytes]:
+    """Yield the JSON events as a container runtime writes them (CRI): a time, the stream, a tag, the line."""
+    for number, event in enumerate(events("json", count)):
+        second, part = divmod(number, 10_000)
+        yield b"2026-11-22T16:%02d:%02d.%09dZ stdout F " % (second // 60 % 60, second % 60, part * 100_003) + event
+
+
+def container_chunks(*, lines: int, total: int) -> list[bytes]:
+    """Build ``total`` bytes of lines of containers, in pieces of so many."""
+    count = max(1, total // (lines * (SIZE + PREFIX)))
+    stream = container_lines(lines * count)
+    return [b"".join(next(stream) for _ in range(lines)) for _ in range(count)]
+
+
 def chunks(shape: Shape, *, chunk: int, total: int) -> list[bytes]:
     """Build ``total`` bytes of events, cut into pieces of about ``chunk`` bytes; each holds whole events only."""
     per_chunk = max(1, chunk // SIZE)

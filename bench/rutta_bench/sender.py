@@ -5,11 +5,13 @@ clock runs: whole buffers are built before.
 """
 
 import itertools
+import os
 import resource
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -26,11 +28,12 @@ Step = Callable[[], int]
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """What to send, where, how long (seconds)."""
+    """What to send, to which port, or into the files of which folder, how long (seconds)."""
 
     load: Load
     port: int
     seconds: float
+    logs: str = ""
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -44,7 +47,7 @@ class Report(Struct, frozen=True, kw_only=True):
 def main() -> None:
     """Prepare, wait for the line that starts the clock, send, report."""
     order = msgspec.json.decode(sys.argv[1], type=Order)
-    step = PREPARE[order.load.transport](order.load, order.port)
+    step = _prepared(order)
     print("ready", flush=True)
     sys.stdin.readline()
     before, began = _cpu(), time.perf_counter()
@@ -52,6 +55,12 @@ def main() -> None:
     seconds = time.perf_counter() - began
     report = Report(sent=sent, seconds=seconds, cpu=_cpu() - before)
     print(msgspec.json.encode(report).decode(), flush=True)
+
+
+def _prepared(order: Order) -> Step:
+    if order.load.transport == "files":
+        return _files(order.load, order.logs)
+    return PREPARE[order.load.transport](order.load, order.port)
 
 
 def _cpu() -> float:
@@ -122,6 +131,21 @@ def _udp(load: Load, port: int) -> Step:
     def step() -> int:
         sock.send(next(sends))
         return SEGMENTS
+
+    return step
+
+
+def _files(load: Load, folder: str) -> Step:
+    """Append a piece to each file in turn, as container runtimes do."""
+    lines = max(1, load.chunk // samples.SIZE)
+    pieces = itertools.cycle(samples.container_chunks(lines=lines, total=TOTAL))
+    files = itertools.cycle(
+        [os.open(path, os.O_WRONLY | os.O_APPEND) for path in sorted(Path(folder).glob("*/*/*.log"))]
+    )
+
+    def step() -> int:
+        os.write(next(files), next(pieces))
+        return lines
 
     return step
 

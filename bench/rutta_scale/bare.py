@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rutta_operator import topology
-from rutta_operator.documents import Source
-from rutta_operator.plan import Cluster, Settings, plan
 from rutta_operator.render import Context
 from rutta_operator.render.objects import objects
+from rutta_operator.spec.documents import Source
+from rutta_operator.wiring import topology
+from rutta_operator.wiring.plan import Cluster, Settings, plan
 from rutta_scale.api import Write, prepared
 
 Object = dict[str, Any]

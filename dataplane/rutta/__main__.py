@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rutta import VERSION, cli
+from rutta import VERSION, arguments, cli
 from rutta.errors import ConfigError, Problem
 
 
@@ -121,11 +121,16 @@ def _reader(options: Mapping[str, Any]) -> Callable[[], Any]:
         flags = ", ".join("--" + flag.replace("_", "-") for flag in beside)
         raise ConfigError(f"{flags} and --config exclude each other: the file says what listens and where events go")
     if not file:
-        return lambda: config.parse(cli.document_of(options))
-    return lambda: config.load(file, over={"role": str(options["subcommand"]).capitalize()} | cli.process_of(options))
+        return lambda: config.parse(arguments.document_of(options))
+    return lambda: config.load(
+        file, over={"role": str(options["subcommand"]).capitalize()} | arguments.process_of(options)
+    )
 
 
-_BESIDE = ("listener", "target", "tail", "link_bind", "link_to", "push_to", "pub_to", "disable_cors")
+_BESIDE = (
+    "listener", "target", "tail", "stdin", "syslog", "host_metrics", "link_bind", "link_to", "push_to", "pub_to",
+    "disable_cors",
+)  # fmt: skip
 
 
 def _is_forwarder(options: Mapping[str, Any]) -> bool:
@@ -136,7 +141,7 @@ def _forward(options: Mapping[str, Any]) -> int:
     """Run the original's XSUB ⇄ XPUB proxy."""
     from rutta import log, process
 
-    said = cli.process_of(options)
+    said = arguments.process_of(options)
     log.set_up(said.get("logLevel", "info"), said.get("logFormat", "logfmt"))
     binds = [*(options.get("xsub_bind") or ()), *(options.get("xsub_connect_to") or ())]
     dials = options.get("xsub_dial") or []
@@ -151,6 +156,7 @@ def _forward(options: Mapping[str, Any]) -> int:
 
 
 def _run(work: Any) -> int:
+    _fill_standard_files()
     try:
         import uvloop
     except ImportError:
@@ -158,6 +164,13 @@ def _run(work: Any) -> int:
     else:
         code = uvloop.run(work)
     return code
+
+
+def _fill_standard_files() -> None:
+    """Open what was closed of the three standard files; libuv aborts when one of its own has such a number."""
+    while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(file)
 
 
 _COMMANDS: dict[str, Callable[[Mapping[str, Any]], int]] = {

@@ -1,16 +1,15 @@
-"""The command line: the original's flags as they were, mended, and ``--config``; turns arguments into a document.
+"""The command line: the original's flags as they were, mended, and ``--config``; ``arguments`` makes a document of it.
 
 Exit codes are the original's: 0 fine, 10 no subcommand, 11 the flags before it cannot be read, 22 the subcommand's
 cannot (or the configuration is wrong), 100 the start failed. ``-h`` is ``--health``, as it always was.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from rutta.errors import ConfigError, Problem
+from rutta.arguments import DEFAULT_BINDINGS, MODES
 from rutta.events.event import LEVEL_WORDS
 
 OK: Final = 0
@@ -19,8 +18,6 @@ BAD_GLOBALS: Final = 11
 BAD_SUBCOMMAND: Final = 22
 START_FAILED: Final = 100
 
-MODES: Final = ("tcp", "udp", "http", "link", "pull", "sub")
-DEFAULT_BINDINGS: Final = {"tcp": "0.0.0.0:10001", "link": "0.0.0.0:5555"}
 PREFIX: Final = "LOGARY_RUTTA_"
 
 EXAMPLES: Final = """\
@@ -30,9 +27,25 @@ examples:
   rutta router --health 0.0.0.0:9114 --listener http 0.0.0.0:8080 json --target file:///var/log/events.log
       events by POST into a file, with /healthz, /readyz, /metrics and /status on port 9114
   rutta shipper --tail '/var/log/*.log' --link-to router.example:5555
-      tail files into a router that runs  rutta router --listener link --target ...
+      tail files into a router that runs  rutta router --listener link --target ...; rutta shipper --help has more
   rutta router --config /etc/rutta/router.yaml
       all of it from a file; SIGHUP or a change of the file reloads it; rutta check --config FILE checks it
+"""
+
+SHIPPER_EXAMPLES: Final = """\
+examples:
+  rutta router --listener link --target console://.
+      on the other machine: a router that shows what the following send
+  rutta shipper --tail '/var/log/*.log' --link-to router.example:5555
+      follow files from now on, through rotation; quote globs, so that new files are found too
+  zcat old.log.gz | rutta shipper --stdin --link-to router.example:5555
+      all of a pipe or a file, then stop: when it ends, everything has been delivered
+  rutta shipper --syslog 0.0.0.0:5514 --link-to router.example:5555
+      syslog over UDP and TCP; try:  logger --server 127.0.0.1 --port 5514 --udp hello
+  rutta shipper --host-metrics 10s --tail /var/log/syslog --link-to router.example:5555
+      CPU, memory, disks, network and file systems of this machine every ten seconds, and a file
+  rutta shipper --tail app.log --push-to tcp://old.example:5556
+      to a router of the original; --pub-to to its proxy
 """
 
 
@@ -95,7 +108,7 @@ def _sub(subcommands: Any, name: str, text: str) -> argparse.ArgumentParser:
         name,
         help=text,
         description=f"rutta {name}: {text}.",
-        epilog=EXAMPLES if name in ("router", "proxy", "shipper") else None,
+        epilog={"router": EXAMPLES, "proxy": EXAMPLES, "shipper": SHIPPER_EXAMPLES}.get(name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
         allow_abbrev=False,
@@ -123,8 +136,13 @@ def _add_globals(to: argparse.ArgumentParser) -> None:
 
 
 def _add_engine(to: argparse.ArgumentParser) -> None:
-    to.add_argument("--config", metavar="FILE", help="take everything from a YAML or JSON file instead")
+    _files(to.add_argument("--config", metavar="FILE", help="take everything from a YAML or JSON file instead"))
     to.add_argument("--shutdown-timeout", metavar="TIME", help="how long to deliver what is held when stopped (30s)")
+
+
+def _files(option: argparse.Action) -> None:
+    """Let completion scripts offer files; shtab, which writes them, looks for this attribute."""
+    option.complete = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # type: ignore[attr-defined]
 
 
 def _add_listener(to: argparse.ArgumentParser) -> None:
@@ -133,7 +151,8 @@ def _add_listener(to: argparse.ArgumentParser) -> None:
         nargs="+",
         action="append",
         metavar="MODE [BINDINGS] CODEC",
-        help=f"MODE: {' '.join(MODES)}; BINDINGS: NIC:PORT,…; CODEC: json plain log4jxml binary auto (link: none)",
+        help=f"MODE: {' '.join(MODES)}; BINDINGS: NIC:PORT,…; "
+        "CODEC: json plain syslog log4jxml binary auto (link and syslog: none)",
     )
     to.add_argument(
         "--disable-cors", action="store_true", help="http listeners answer no preflight and send no CORS header"
@@ -163,7 +182,23 @@ def _add_proxy(to: argparse.ArgumentParser) -> None:
 def _add_shipper(to: argparse.ArgumentParser) -> None:
     _add_engine(to)
     _add_listener(to)
-    to.add_argument("--tail", action="append", metavar="GLOB", help="ship the lines of files")
+    _files(
+        to.add_argument(
+            "--tail", action="append", metavar="FILE|GLOB", help="ship what is appended to files, line by line"
+        )
+    )
+    to.add_argument("--stdin", action="store_true", help="ship the lines of the standard input, and stop at its end")
+    to.add_argument(
+        "--syslog",
+        nargs="?",
+        action="append",
+        const=DEFAULT_BINDINGS["syslog"],
+        metavar="BINDINGS",
+        help=f"take syslog over TCP and UDP here ({DEFAULT_BINDINGS['syslog']})",
+    )
+    to.add_argument(
+        "--host-metrics", nargs="?", const="10s", metavar="INTERVAL", help="measure this machine so often (10s)"
+    )
     to.add_argument("--link-to", action="append", metavar="HOST:PORT", help="ship to this router or proxy")
     to.add_argument("--push-to", metavar="ENDPOINT", help="PUSH to the original's router (tcp://host:port)")
     to.add_argument("--pub-to", metavar="ENDPOINT", help="PUB to the original's proxy (connects, as it always did)")
@@ -205,87 +240,11 @@ def warnings_of(options: Mapping[str, Any]) -> list[str]:
         said.append("--tls-trust-cert is taken and has no meaning any more; TLS targets have their own caFile")
     if options.get("xsub_connect_to"):
         said.append("--xsub-connect-to binds, as it always did; its name is --xsub-bind now, and --xsub-dial connects")
+    if options.get("target"):
+        from rutta.uris import alias_of
+
+        said += filter(None, map(alias_of, options["target"]))
     level = options.get("log_level")
     if level and str(level).lower() not in LEVEL_WORDS[1:]:
         said.append(f"the log level {level!r} is unknown; info is used (there are {', '.join(LEVEL_WORDS[1:])})")
     return said
-
-
-def document_of(options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Turn a subcommand's options into the document ``config.parse`` takes; ConfigError with every problem."""
-    found: list[Problem] = []
-    section = "sources" if options["subcommand"] == "shipper" else "listeners"
-    document: dict[str, Any] = {"role": str(options["subcommand"]).capitalize()}
-    listeners = [_listener(words, options, environment, found) for words in options.get("listener") or ()]
-    listeners += [{"file": {"paths": [glob]}} for glob in options.get("tail") or ()]
-    if options.get("link_bind"):
-        listeners.append({"link": {"bind": options["link_bind"]}})
-    document[section] = [one for one in listeners if one]
-    document["targets"] = _targets(options)
-    document.update(process_of(options))
-    if found:
-        raise ConfigError(found)
-    return document
-
-
-def process_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what flags say of the process itself; they also win over a config file."""
-    said: dict[str, Any] = {}
-    if options.get("health"):
-        said["health"] = {"bind": options["health"]}
-    if options.get("shutdown_timeout"):
-        said["drain"] = {"timeout": options["shutdown_timeout"]}
-    level = str(options.get("log_level") or "").lower()
-    if options.get("verbose"):
-        said["logLevel"] = "verbose"
-    elif level:
-        said["logLevel"] = level if level in LEVEL_WORDS[1:] else "info"
-    if options.get("log_format"):
-        said["logFormat"] = options["log_format"]
-    return said
-
-
-def _targets(options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    targets: list[dict[str, Any]] = [{"uri": uri} for uri in options.get("target") or ()]
-    targets += [{"link": {"addresses": [address]}} for address in options.get("link_to") or ()]
-    if options.get("push_to"):
-        targets.append({"name": "push", "shipper": {"pushTo": options["push_to"]}})
-    if options.get("pub_to"):
-        targets.append({"name": "pub", "shipper": {"publishTo": options["pub_to"]}})
-    return targets
-
-
-def _listener(
-    words: Sequence[str], options: Mapping[str, Any], environment: Mapping[str, str], found: list[Problem]
-) -> dict[str, Any]:
-    """Read ``MODE [BINDINGS] CODEC`` (link: ``MODE [BINDINGS]``)."""
-    path = f"--listener {' '.join(words)}"
-    mode, rest = words[0], list(words[1:])
-    if mode not in MODES:
-        found.append(Problem(path, f"there is no mode {mode!r}; there are {', '.join(MODES)}"))
-        return {}
-    settings: dict[str, Any] = {}
-    if mode != "link":
-        if not rest:
-            found.append(Problem(path, "needs a codec: json, plain, log4jxml, binary or auto"))
-            return {}
-        settings["codec"] = rest.pop()
-    if len(rest) > 1:
-        found.append(Problem(path, f"has a word too many: {rest[1]!r}; write MODE BINDINGS CODEC"))
-        return {}
-    if not rest and mode not in DEFAULT_BINDINGS:
-        found.append(
-            Problem(path, f"needs its bindings: --listener {mode} NIC:PORT {settings.get('codec', '')}".strip())
-        )
-        return {}
-    bindings = rest[0] if rest else DEFAULT_BINDINGS[mode]
-    if mode == "sub":
-        settings["connect"] = [one.strip() for one in bindings.split(",")]
-    else:
-        settings["bind"] = bindings
-    if mode == "http":
-        if options.get("disable_cors"):
-            settings["cors"] = {"enabled": False}
-        if root := environment.get("LOGARY_INGESTION_HTTP_ROOT_PATH"):
-            settings["path"] = root
-    return {mode: settings}

@@ -21,15 +21,30 @@ KINDS: Final = ("listeners", "sources", "codecs", "targets")
 
 
 class Alias(NamedTuple):
-    """Another name of a target: the component behind it, and the reason as a clause."""
+    """Another name of a target: the component behind it, the reason as a clause, and the settings it stands for.
+
+    ``gone`` are the original's keys that nothing takes the place of, and what to write instead.
+    """
 
     component: str
     reason: str
+    settings: Mapping[str, Any] = {}
+    gone: Mapping[str, str] = {}
 
 
+_AGENT: Final = (
+    "was the agent's, which took Thrift by UDP and is no more; Jaeger takes OTLP: write "
+    "jaeger://./?endpoint=http://COLLECTOR:4318 (gRPC: protocol=Grpc and port 4317)"
+)
 ALIASES: Final[Mapping[str, Alias]] = {
     "https": Alias("http", "the endpoint's scheme tells whether it is TLS"),
     "opensearch": Alias("elasticsearch", "OpenSearch has the same API"),
+    "jaeger": Alias(
+        "otlp",
+        "Jaeger takes spans by OTLP, and nothing else, so signals is Traces",
+        {"signals": ["Traces"]},
+        dict.fromkeys(("jaegerHost", "jaegerPort", "packetSize"), _AGENT),
+    ),
 }
 
 

@@ -113,6 +113,9 @@ class Config(Struct, frozen=True):
     digest: str
 
 
+STRICT: Final = ("json", "auto", "syslog")
+"""Codecs that can be strict."""
+
 TARGET_KEYS: Final = ("name", "uri", "buffer", "batch", "retry")
 SECTIONS: Final = ("listeners", "sources", "targets")
 
@@ -239,8 +242,9 @@ def _listener(found: list[Problem], value: Mapping[str, Any], path: str, *, role
     if codec is not None and codec not in components.names("codecs"):
         here = f"{path}.{component}.codec"
         found.append(Problem(here, f"there is no codec {codec!r}; there are {', '.join(components.names('codecs'))}"))
-    elif getattr(settings, "strict", False) and codec not in ("json", "auto"):
-        found.append(Problem(f"{path}.{component}.strict", f"only json has a schema to be strict about, not {codec}"))
+    elif getattr(settings, "strict", False) and codec not in STRICT:
+        here = f"{path}.{component}.strict"
+        found.append(Problem(here, f"only {', '.join(STRICT)} have a form to be strict about, not {codec}"))
     return ListenerEntry(_name(found, value, path, component), kind, component, settings)
 
 

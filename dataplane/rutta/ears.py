@@ -32,6 +32,7 @@ class Ear:
         self.bindings: tuple[str, ...] = ()
         self.task: asyncio.Task[None] | None = None
         self.stopping = False
+        self.has_ended = False
 
     @property
     def is_over(self) -> bool:
@@ -79,10 +80,14 @@ class Ears:
     """All ears of a process."""
 
     def __init__(self, intake_of: Callable[[Ear], Intake], *, drain_timeout: float) -> None:
-        """An ear that goes away gets ``drain_timeout`` seconds. ``tasks`` must be set before ``serve``."""
+        """An ear that goes away gets ``drain_timeout`` seconds. ``tasks`` must be set before ``serve``.
+
+        ``ended`` is called when all ears have come to the end of what there was to read (stdin).
+        """
         self.by_name: dict[str, Ear] = {}
         self.drain_timeout = drain_timeout
         self.tasks: asyncio.TaskGroup
+        self.ended: Callable[[], None] = lambda: None
         self._intake_of = intake_of
 
     async def change(self, entries: Sequence[ListenerEntry]) -> None:
@@ -167,10 +172,21 @@ class Ears:
         while True:
             try:
                 await ear.listener.serve(self._intake_of(ear))
+                self._note_end(ear)
                 return
             except Exception as exc:  # noqa: BLE001 - a bug of a listener never takes the process down (DESIGN §3.3)
                 if not await self._revive(ear, exc):
                     return
+
+    def _note_end(self, ear: Ear) -> None:
+        """Say it when there is nothing left to read."""
+        if ear.stopping:
+            return
+        ear.has_ended = True
+        log.info("The source %s has ended.", ear.entry.name, extra={"event": "source_ended"})
+        if all(one.has_ended for one in self.by_name.values()):
+            log.info("All sources have ended: stopping.", extra={"event": "sources_ended"})
+            self.ended()
 
     async def _revive(self, ear: Ear, exc: Exception) -> bool:
         """Bind again, as often as it takes; False if the ear is to stop."""

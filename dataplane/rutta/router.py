@@ -42,9 +42,12 @@ class Router:
     async def run(self, stop: asyncio.Event, *, bound: Callable[[], None] = lambda: None) -> int:
         """Route until ``stop`` is set, then drain within the configured time; return how many events were left.
 
+        Sets ``stop`` itself when every listener has come to an end, as stdin does.
+
         Binds all listeners first and calls ``bound`` then. Raises ConfigError if one cannot be bound or built.
         """
         build(self.config.targets)  # its errors before anything is bound
+        self._ears.ended = stop.set
         await self._ears.change(self.config.listeners)
         async with asyncio.TaskGroup() as tasks:
             self._ears.tasks = self.lanes.tasks = tasks
@@ -69,9 +72,16 @@ class Router:
     def _intake(self, ear: Ear) -> BlockIntake:
         lanes, settings = self.lanes, ear.entry.settings
         codec = codecs_of(
-            getattr(settings, "codec", None), strict=getattr(settings, "strict", False), opaque=self._opaque()
+            getattr(settings, "codec", None),
+            strict=getattr(settings, "strict", False),
+            opaque=self._opaque(),
+            only_links=self._only_links,
         )
         return BlockIntake(ear.stats, self.gate, lanes.route, codec=codec, columns=lambda: lanes.columns)
+
+    def _only_links(self) -> bool:
+        """Whether whatever comes goes to links, whoever is asked."""
+        return not self.config.process.routes and all(entry.component == "link" for entry in self.config.targets)
 
     def _opaque(self) -> Codec | None:
         if self.config.process.role != "Proxy":

@@ -1,10 +1,10 @@
 """The original's target URIs (``influxdb://./?endpoint=http://h:8086/write&db=logs``) as entries of the config file.
 
-The scheme is the component; query keys are its settings, in any case of letters; what every target has is set by dotted
-keys (``buffer.maxBytes=64Mi``). A component may name as ``URI_REST`` a setting that takes all keys which are not ours
-(kafka: those of its client, ``linger.ms=5``), and as ``URI_IGNORED`` the original's keys that mean nothing now, and
-why. ``+`` stays ``+`` and percent-escapes are decoded (a token may hold either). Host, port and path mean something
-only to components that name ``from_uri``.
+The scheme is the component, or another name of it (``components.ALIASES``); query keys are its settings, in any case
+of letters; what every target has is set by dotted keys (``buffer.maxBytes=64Mi``). A component may name as ``URI_REST``
+a setting that takes all keys which are not ours (kafka: those of its client, ``linger.ms=5``), and as ``URI_IGNORED``
+the original's keys that mean nothing now, and why. ``+`` stays ``+`` and percent-escapes are decoded (a token may hold
+either). Host, port and path mean something only to components that name ``from_uri``.
 """
 
 import logging
@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from rutta import components
+from rutta.components import Alias
 from rutta.conversion import unknown
 from rutta.errors import ConfigError, Problem
 from rutta.net.uri import split
@@ -35,12 +36,16 @@ class _Common(TargetSettings, frozen=True, rename="camel"):
 def entry_of_uri(uri: str) -> dict[str, Any]:
     """Read a target URI into an entry; ``ConfigError`` with every problem, unknown keys with the nearest known one."""
     parts = split(uri)
-    component = _component(parts.scheme, uri)
+    component, alias = _component(parts.scheme, uri)
     module = components.module("targets", component)
-    settings: dict[str, Any] = dict(module.from_uri(uri)) if hasattr(module, "from_uri") else {}
+    settings: dict[str, Any] = dict(alias.settings) if alias else {}
+    settings |= module.from_uri(uri) if hasattr(module, "from_uri") else {}
     entry: dict[str, Any] = {}
     found: list[Problem] = []
     for key, text in pairs(parts.query):
+        if alias and key in alias.gone:
+            found.append(Problem(key, alias.gone[key]))
+            continue
         is_common = key.partition(".")[0] in COMMON
         into, kind = (entry, _Common) if is_common else (settings, module.Config)
         rest = getattr(module, "URI_REST", None)
@@ -69,13 +74,23 @@ def pairs(query: str) -> list[tuple[str, str]]:
     return [(unquote(key), unquote(value) if equals else "true") for key, equals, value in parts]
 
 
-def _component(scheme: str, uri: str) -> str:
+def alias_of(uri: str) -> str:
+    """Say in words what the scheme of a URI is another name of; empty unless it stands for settings of its own."""
+    scheme = uri.partition(":")[0]
+    alias = components.ALIASES.get(scheme.lower())
+    if alias is None or not alias.settings:
+        return ""
+    return f"{scheme}:// is the target {alias.component}: {alias.reason}"
+
+
+def _component(scheme: str, uri: str) -> tuple[str, Alias | None]:
     lower = scheme.lower()
-    lower = components.ALIASES[lower].component if lower in components.ALIASES else lower
+    alias = components.ALIASES.get(lower)
+    lower = alias.component if alias else lower
     names = components.names("targets")
     for name in names:
         if name.lower() == lower:
-            return name
+            return name, alias
     if not scheme or ":" not in uri:
         raise ConfigError(f"{uri!r} is not a target URI; write it like console://. or influxdb://./?endpoint=…")
     raise ConfigError(f"there is no target {scheme!r}; there are {', '.join(names)}")

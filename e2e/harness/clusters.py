@@ -51,8 +51,9 @@ _API_SERVER = {
         ],
     },
 }
-# Files of ConfigMaps and Secrets change in pods after seconds: by default it may take a minute and a half.
-_KUBELET = {"kind": "KubeletConfiguration", "syncFrequency": "5s"}
+# Files of ConfigMaps and Secrets change in pods after seconds: by default it may take a minute and a half. Logs of
+# containers last through two minutes in which nobody takes them, as docs/cluster-logs.md advises.
+_KUBELET = {"kind": "KubeletConfiguration", "syncFrequency": "5s", "containerLogMaxSize": "200Mi"}
 
 
 def missing() -> str | None:

@@ -1,6 +1,7 @@
 """Numbered events into a topology, and who counts what comes out of it. Both run in pods of the data plane's image."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +49,8 @@ def pod_spec(script: str, *arguments: str, env: dict[str, str] | None = None) ->
     }
 
 
-def _prepare(kubectl: Kubectl) -> None:
+def prepare(kubectl: Kubectl) -> None:
+    """Bring the scripts of the pods to a namespace."""
     data = {path.name: path.read_text(encoding="utf-8") for path in sorted(PODS.glob("*.py"))}
     kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "scripts"}, "data": data})
 
@@ -77,11 +79,19 @@ class Report(NamedTuple):
 class Receiver:
     """A pod and a Service named ``name`` that count."""
 
-    def __init__(self, kubectl: Kubectl, name: str = "receiver", node: str | None = None, token: str = "") -> None:
-        """Make both; returns when it counts."""
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        name: str = "receiver",
+        node: str | None = None,
+        token: str = "",
+        script: str = "receiver.py",
+        arguments: Sequence[str] = (),
+    ) -> None:
+        """Make both; returns when it counts. Another script counts what it gets elsewhere."""
         self.kubectl, self.name = kubectl, name
-        _prepare(kubectl)
-        spec = pod_spec("receiver.py", env={"RECEIVER_TOKEN": token} if token else None)
+        prepare(kubectl)
+        spec = pod_spec(script, *arguments, env={"RECEIVER_TOKEN": token} if token else None)
         kubectl.apply(
             {
                 "apiVersion": "v1",
@@ -118,6 +128,11 @@ class Receiver:
         found: Object = json.loads(self.kubectl.page(self.name, "last", PORT))
         return found
 
+    def first(self, sender: str) -> Object:
+        """Return the first event of a sender that came."""
+        found: Object = json.loads(self.kubectl.page(self.name, f"first/{sender}", PORT))
+        return found
+
     def until_all(self, sender: str, sent: int, seconds: float = 60) -> Report:
         """Wait until every one of ``sent`` events has come; returns what there is then, or after ``seconds``."""
 
@@ -137,7 +152,7 @@ class Sender:
     ) -> None:
         """Make the pod; ``count`` 0 means until ``stop``. Does not wait."""
         self.kubectl, self.name = kubectl, name
-        _prepare(kubectl)
+        prepare(kubectl)
         spec = pod_spec("sender.py", name, url, str(rate), str(count))
         spec |= {"restartPolicy": "Never", **({"nodeName": node} if node else {})}
         kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})

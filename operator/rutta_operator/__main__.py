@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import kopf
 
-from rutta_operator import access, log, options
-from rutta_operator.problems import USER_ERROR, Refused
+from rutta_operator import log, options
+from rutta_operator.k8s import access
 from rutta_operator.program import Program
+from rutta_operator.spec.problems import USER_ERROR, Refused
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,14 +9,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from rutta_operator import drift, log, names
-from rutta_operator.cluster import Cluster, Object
-from rutta_operator.graph import Key
-from rutta_operator.kinds import OPTIONAL, WORKLOADS
+from rutta_operator import drift, log
+from rutta_operator.k8s.cluster import Cluster, Object
+from rutta_operator.k8s.kinds import OPTIONAL, WORKLOADS
+from rutta_operator.k8s.refusals import Conflict, Forbidden, Gone, Invalid
 from rutta_operator.metrics import Metrics
-from rutta_operator.refusals import Conflict, Forbidden, Gone, Invalid
-from rutta_operator.seen import Refusal
+from rutta_operator.state.seen import Refusal
 from rutta_operator.store import Child, Store, controller_of, owner_of
+from rutta_operator.wiring import names
+from rutta_operator.wiring.graph import Key
 
 HANDOVER: Final = f"{names.MANAGER}-handover"
 _NEEDED: Final = ("ServiceAccount", "ConfigMap")  # without them the workload's pods cannot start

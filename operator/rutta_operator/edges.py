@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from rutta_operator import last
-from rutta_operator.graph import Graph, Key, Node, resolve
-from rutta_operator.problems import Problem
+from rutta_operator.spec.problems import Problem
 from rutta_operator.store import NO_DOCUMENT, Store
-from rutta_operator.topology import Placed
+from rutta_operator.wiring.graph import Graph, Key, Node, resolve
+from rutta_operator.wiring.topology import Placed
 
 _REST: Final = 4.0  # how many times as long as it took we wait until we resolve again
 _NOTHING: Final = Graph({}, frozenset(), (), {})

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 import kopf
 
 from rutta_operator.edges import Edges
-from rutta_operator.graph import Key
-from rutta_operator.kinds import NAMESPACE, RESOURCES, SELECTOR, Api
-from rutta_operator.models import GROUP
+from rutta_operator.k8s.kinds import NAMESPACE, RESOURCES, SELECTOR, Api
+from rutta_operator.spec.models import GROUP
 from rutta_operator.store import Store
+from rutta_operator.wiring.graph import Key
 from rutta_operator.work import Work
 
 Body = Mapping[str, Any]

@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final, get_args
 
-from rutta_operator import components, names
-from rutta_operator.graph import Key
-from rutta_operator.kinds import RESOURCES, WORKLOADS
-from rutta_operator.models import Pattern
+from rutta_operator.k8s.kinds import RESOURCES, WORKLOADS
 from rutta_operator.render.config import FILE, text
+from rutta_operator.spec import components
+from rutta_operator.spec.models import Pattern
 from rutta_operator.store import Child, Object
+from rutta_operator.wiring import names
+from rutta_operator.wiring.graph import Key
 
 _PATTERNS: Final = get_args(Pattern)
 _ROLES: Final = {names.role(Key(kind, "", "")): kind for kind in RESOURCES}

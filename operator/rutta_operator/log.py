@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Final
 
-from rutta_operator.graph import Key
+from rutta_operator.wiring.graph import Key
 
 LEVELS: Final = {
     "debug": logging.DEBUG,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from rutta_operator import VERSION
-from rutta_operator.checking import seconds, wrong_duration
 from rutta_operator.log import LEVELS
-from rutta_operator.problems import Finding, Refused
 from rutta_operator.render import DEFAULT_IMAGE
+from rutta_operator.spec.checking import seconds, wrong_duration
+from rutta_operator.spec.problems import Finding, Refused
 
 PREFIX: Final = "RUTTA_OPERATOR_"
 _OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

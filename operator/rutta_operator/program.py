@@ -10,20 +10,21 @@ from typing import Final
 
 import kopf
 
-from rutta_operator import handlers, log, preflight
-from rutta_operator.cluster import Cluster
+from rutta_operator import handlers, log
 from rutta_operator.edges import Edges
-from rutta_operator.events import Events
 from rutta_operator.handlers import Feed, Watching
-from rutta_operator.kinds import CHILDREN, NAMESPACE, RESOURCES, Api
-from rutta_operator.lease import Lease, Lost
+from rutta_operator.k8s import preflight
+from rutta_operator.k8s.cluster import Cluster
+from rutta_operator.k8s.kinds import CHILDREN, NAMESPACE, RESOURCES, Api
+from rutta_operator.k8s.lease import Lease, Lost
 from rutta_operator.metrics import Metrics
 from rutta_operator.options import Options
 from rutta_operator.pages import Pages
-from rutta_operator.polling import Poller
-from rutta_operator.problems import USER_ERROR
 from rutta_operator.reconcile import Reconciler
 from rutta_operator.render import Context
+from rutta_operator.spec.problems import USER_ERROR
+from rutta_operator.state.events import Events
+from rutta_operator.state.polling import Poller
 from rutta_operator.store import Store
 from rutta_operator.sweep import Sweep
 from rutta_operator.work import Work

@@ -7,27 +7,28 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from rutta_operator import last, log, names
+from rutta_operator import last, log
 from rutta_operator.apply import Applied, Applier, OwnerGone, Wanted, is_rolled_out
-from rutta_operator.cluster import Cluster, Object
 from rutta_operator.edges import Edges
-from rutta_operator.events import Events
-from rutta_operator.graph import Graph, Key
-from rutta_operator.kinds import WORKLOADS
+from rutta_operator.k8s.cluster import Cluster, Object
+from rutta_operator.k8s.kinds import WORKLOADS
+from rutta_operator.k8s.refusals import ApiError, Forbidden, Gone
 from rutta_operator.metrics import Metrics
-from rutta_operator.models import API_VERSION
-from rutta_operator.plan import Cluster as InCluster
-from rutta_operator.plan import Links, Plan, Settings, plan
-from rutta_operator.refusals import ApiError, Forbidden, Gone
 from rutta_operator.render import Context, Owner, config
 from rutta_operator.render.objects import objects
-from rutta_operator.seen import Report, Seen, Silence
-from rutta_operator.status import changed, judge, status, transitions
+from rutta_operator.spec.models import API_VERSION
+from rutta_operator.state.events import Events
+from rutta_operator.state.seen import Report, Seen, Silence
+from rutta_operator.state.status import changed, judge, status, transitions
 from rutta_operator.store import Known, Store
-from rutta_operator.topology import Placed
+from rutta_operator.wiring import names
+from rutta_operator.wiring.graph import Graph, Key
+from rutta_operator.wiring.plan import Cluster as InCluster
+from rutta_operator.wiring.plan import Links, Plan, Settings, plan
+from rutta_operator.wiring.topology import Placed
 from rutta_operator.work import Work
 
 SETTINGS: Final = Settings(drain_delay="5s")  # listeners stay open until the endpoints have followed
@@ -38,8 +39,8 @@ _LOUD: Final = 4  # failures of a resource in a row from which on they are a war
 class Reports(Protocol):
     """What the pods of resources say."""
 
-    def follow(self, key: Key) -> None:
-        """Ask the pods of a resource from now on."""
+    def follow(self, key: Key, well: Collection[str] = ()) -> None:
+        """Ask the pods of a resource from now on; ``well`` are targets that were Healthy by its status."""
 
     def forget(self, key: Key) -> None:
         """Ask them no more."""
@@ -206,7 +207,10 @@ class Reconciler:
         if known is None or known.uid != done.known.uid:
             return None
         seen = self._seen(key, known, done)
-        (self._reports.forget if seen.workload is None else self._reports.follow)(key)
+        if seen.workload is None:
+            self._reports.forget(key)
+        else:
+            self._reports.follow(key, _well(seen.previous))
         judgement = judge(seen)
         before, after = seen.previous, status(seen, judgement)
         if changed(before, after):
@@ -269,3 +273,8 @@ class Reconciler:
 def _conditions(after: Mapping[str, Any]) -> dict[str, str]:
     """Return the conditions as fields of a log line."""
     return {one["type"]: f"{one['status']}/{one['reason']}" for one in after["conditions"]}
+
+
+def _well(status: Mapping[str, Any]) -> list[str]:
+    """Return the targets that were Healthy when the status was written."""
+    return [one["name"] for one in status.get("targets", ()) if one.get("state") == "Healthy"]

@@ -11,13 +11,15 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from rutta_operator import log, names, rules
-from rutta_operator.documents import Document
-from rutta_operator.graph import Key, Node
-from rutta_operator.kinds import NAMESPACE, RESOURCES, WORKLOADS
-from rutta_operator.models import GROUP, KINDS, Resource
-from rutta_operator.problems import Problem
-from rutta_operator.topology import Placed, node
+from rutta_operator import log
+from rutta_operator.k8s.kinds import NAMESPACE, RESOURCES, WORKLOADS
+from rutta_operator.spec import rules
+from rutta_operator.spec.documents import Document
+from rutta_operator.spec.models import GROUP, KINDS, Resource
+from rutta_operator.spec.problems import Problem
+from rutta_operator.wiring import names
+from rutta_operator.wiring.graph import Key, Node
+from rutta_operator.wiring.topology import Placed, node
 
 Object = Mapping[str, Any]
 NO_DOCUMENT: Final = Document("", {}, {})  # places in files, which resources of a cluster do not have

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from rutta_operator import log
-from rutta_operator.cluster import Cluster
 from rutta_operator.handlers import Feed
-from rutta_operator.kinds import NAMESPACE, OPTIONAL, RESOURCES, SELECTOR, Api
+from rutta_operator.k8s.cluster import Cluster
+from rutta_operator.k8s.kinds import NAMESPACE, OPTIONAL, RESOURCES, SELECTOR, Api
+from rutta_operator.k8s.refusals import ApiError, Gone
 from rutta_operator.metrics import Metrics
-from rutta_operator.refusals import ApiError, Gone
 from rutta_operator.store import Store
 
 _GRACE: Final = 10.0  # seconds that a watch may be behind

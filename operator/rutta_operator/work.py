@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable
 from typing import Final
 
-from rutta_operator.graph import Key
+from rutta_operator.wiring.graph import Key
 
 _FIRST: Final = 0.1  # seconds
 _LONGEST: Final = 60.0

@@ -8,8 +8,8 @@ import yaml
 
 from rutta import components, config, config_schema
 from rutta_operator.ctl.rendering import render
-from rutta_operator.documents import Source
-from rutta_operator.topology import load
+from rutta_operator.spec.documents import Source
+from rutta_operator.wiring.topology import load
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = [

@@ -35,7 +35,7 @@ def test_rules_that_no_schema_holds_are_found_all_at_once_with_their_lines(tmp_p
     )
     assert code == 22
     assert len(said) == 4
-    assert said[0].startswith("7: spec.listeners[1].tcp.strict: only json has a schema")
+    assert said[0].startswith("7: spec.listeners[1].tcp.strict: only json, auto, syslog have a form")
     assert said[1].startswith("10: spec.targets[0].influxdb: ")
     assert said[2] == "11: spec.targets[1].uri: endpont: unknown setting; did you mean 'endpoint'?"
     assert said[3].startswith("12: spec.targets[2].uri: there is no target 'pigeon'")

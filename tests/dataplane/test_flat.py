@@ -79,3 +79,11 @@ def test_other_kinds_have_what_they_are_about(kind, given, key, value):
 def test_texts_are_strings_as_they_are_and_json_of_all_else():
     got = flat.texts(event(event="x", fields={"s": "a b", "n": 1, "l": [1, {"a": None}], "none": None, "t": True}))
     assert got == {"s": "a b", "n": "1", "l": '[1,{"a":null}]', "t": "true"}
+
+
+def test_what_spans_and_errors_say_leaves_fields_of_the_same_name_alone():
+    got = flat.properties(event(type="span", label="x", started=1_700_000_000, fields={"started": "by hand"}))
+    assert got["started"] == "by hand"
+    assert got["span.started"] == 1_700_000_000_000_000_000
+    got = flat.properties(event(event="x", fields={"error.message": "mine"}, error={"message": "theirs"}))
+    assert got == {"error.message": "mine", "error.error.message": "theirs"}

@@ -242,11 +242,11 @@ def test_what_is_too_long_is_not_kept(codec: str) -> None:
 
 def test_messages_of_a_line_codec_travel_as_lines_and_those_with_newlines_alone() -> None:
     messages = [b"a", b"b\n", b"c\nd\n", b"e\r\n\r\n"]
-    assert list(framing.joined(messages, trims=True)) == [(b"a\nb\n", True), (b"c\nd", False), (b"e\n", True)]
+    assert list(framing.joined(messages, codec="json")) == [(b"a\nb\n", True), (b"c\nd", False), (b"e\n", True)]
 
 
 def test_plain_messages_lose_one_line_ending_only() -> None:
-    assert list(framing.joined([b"a\r\n", b"b\n\n"], trims=False)) == [(b"a\n", True), (b"b\n", False)]
+    assert list(framing.joined([b"a\r\n", b"b\n\n"], codec="plain")) == [(b"a\n", True), (b"b\n", False)]
 
 
 def test_counted_frames_of_a_line_codec_are_joined_to_one_block() -> None:

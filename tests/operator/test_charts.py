@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from rutta_operator import options
-from rutta_operator.models import KINDS
-from rutta_operator.permissions import PERMISSIONS
-from rutta_operator.rules import examine
+from rutta_operator.k8s.permissions import PERMISSIONS
+from rutta_operator.spec.models import KINDS
+from rutta_operator.spec.rules import examine
 
 ROOT = Path(__file__).parents[2]
 CHARTS = [ROOT / "charts/rutta", ROOT / "charts/rutta-topology"]

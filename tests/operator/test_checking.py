@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rutta_operator import components
-from rutta_operator.checking import KEYWORDS, NOTES, check, seconds
-from rutta_operator.problems import show
+from rutta_operator.spec import components
+from rutta_operator.spec.checking import KEYWORDS, NOTES, check, seconds
+from rutta_operator.spec.problems import show
 
 PORT = {"type": "integer", "format": "port", "minimum": 1, "maximum": 65535}
 WORDS = {"enum": ["Block", "DropNewest", "DropOldest"]}

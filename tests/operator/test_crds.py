@@ -7,10 +7,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from rutta_operator import components, crds
-from rutta_operator.models import KINDS
-from rutta_operator.status_models import Status
-from rutta_operator.structural import INT_OR_STRING, OPEN, structural
+from rutta_operator.definitions import crds
+from rutta_operator.definitions.status_models import Status
+from rutta_operator.definitions.structural import INT_OR_STRING, OPEN, structural
+from rutta_operator.spec import components
+from rutta_operator.spec.models import KINDS
 
 FOLDER = Path(__file__).parents[2] / "crds"
 DOCUMENTS = crds.documents()

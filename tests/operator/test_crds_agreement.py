@@ -8,10 +8,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rutta_operator import components, crds
-from rutta_operator.checking import PATTERNS, check
-from rutta_operator.models import KINDS
-from rutta_operator.structural import INT_OR_STRING, OPEN, structural
+from rutta_operator.definitions import crds
+from rutta_operator.definitions.structural import INT_OR_STRING, OPEN, structural
+from rutta_operator.spec import components
+from rutta_operator.spec.checking import PATTERNS, check
+from rutta_operator.spec.models import KINDS
 
 COMPONENTS = [
     (section, name)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rutta_operator import cel, rules
+from rutta_operator.definitions import cel
+from rutta_operator.spec import rules
 
 EXAMPLES = yaml.safe_load(Path(__file__).with_name("examples.yaml").read_text(encoding="utf-8"))
 TO = [{"kind": "RuttaRouter", "name": "main"}]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rutta_operator import models
-from rutta_operator.graph import REASONS
-from rutta_operator.status_models import Status
+from rutta_operator.definitions.status_models import Status
+from rutta_operator.spec import models
+from rutta_operator.wiring.graph import REASONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "resources.md").read_text(encoding="utf-8")
 SPECS = [models.RouterSpec, models.ShipperSpec, models.ProxySpec, models.Link, models.Drain, models.Consent,

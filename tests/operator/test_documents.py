@@ -2,8 +2,8 @@
 
 import pytest
 
-from rutta_operator.documents import Source, gather, parse
-from rutta_operator.problems import Problem
+from rutta_operator.spec.documents import Source, gather, parse
+from rutta_operator.spec.problems import Problem
 
 
 def read(text):

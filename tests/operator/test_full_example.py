@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from rutta_operator.models import KINDS, ProxySpec, RouterSpec, ShipperSpec
+from rutta_operator.spec.models import KINDS, ProxySpec, RouterSpec, ShipperSpec
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FULL = [EXAMPLES / "full.yaml", EXAMPLES / "cluster-logs.yaml"]

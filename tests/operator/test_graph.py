@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rutta_operator import cycles
-from rutta_operator.graph import HOP_LIMIT, REASONS, Edge, Grant, Key, Node, resolve, selects
-from rutta_operator.models import LabelRule, LabelSelector
+from rutta_operator.spec.models import LabelRule, LabelSelector
+from rutta_operator.wiring import cycles
+from rutta_operator.wiring.graph import HOP_LIMIT, REASONS, Edge, Grant, Key, Node, resolve, selects
 
 ANYBODY = (Grant(frozenset({"RuttaShipper", "RuttaProxy"}), "All"),)
 OWN = (Grant(frozenset({"RuttaShipper", "RuttaProxy"})),)

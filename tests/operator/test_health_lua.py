@@ -8,7 +8,7 @@ import pytest
 import yaml
 from lupa.lua51 import LuaRuntime
 
-from rutta_operator.models import GROUP, KINDS
+from rutta_operator.spec.models import GROUP, KINDS
 
 ARGO = Path(__file__).parent.parent.parent / "examples" / "argocd"
 FOLDER = ARGO / "health"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from rutta_operator.documents import Source
-from rutta_operator.graph import Key
-from rutta_operator.plan import Cluster, Port, SecretKey, Settings, plan
-from rutta_operator.topology import load
+from rutta_operator.spec.documents import Source
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.plan import Cluster, Port, SecretKey, Settings, plan
+from rutta_operator.wiring.topology import load
 
 HEAD = "apiVersion: rutta.logary.tech/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n"
 

@@ -5,9 +5,9 @@ import base64
 
 import pytest
 
-from rutta_operator.documents import Source
-from rutta_operator.graph import Key
-from rutta_operator.topology import load
+from rutta_operator.spec.documents import Source
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.topology import load
 
 HEAD = "apiVersion: rutta.logary.tech/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n"
 ROUTER = HEAD.format(kind="RuttaRouter", name="main")

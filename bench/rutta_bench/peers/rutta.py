@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from rutta_bench import processes, samples
+from rutta_bench import logs, processes, samples
 from rutta_bench.model import Job, Missing, Started
 
 _TARGETS = {"ndjson": "", "columns": "columns=" + ",".join(samples.COLUMNS), "v6": "codec=json", "plain": "codec=plain"}
@@ -36,6 +36,8 @@ class Rutta:
 
     def start(self, job: Job, folder: Path) -> Started:
         """Start one router, or shipper, proxy and router."""
+        if job.transport == "files":
+            return _follower(job, folder)
         if job.tiers == 1:
             return _router(job, folder)
         return _chain(job, folder)
@@ -74,13 +76,36 @@ def _chain(job: Job, folder: Path) -> Started:
     return _start([(router, ports[0]), (proxy, ports[2]), (shipper, ports[4])], job, ports[5], folder)
 
 
+def _follower(job: Job, folder: Path) -> Started:
+    """Start a shipper of container logs; the router that it links to is not measured."""
+    ports = [processes.free_port() for _ in range(3)]
+    here = [f"127.0.0.1:{port}" for port in ports]
+    router = ["router", "--health", here[0], "--listener", "link", here[1], *_target(job, folder)]
+    config = folder / "shipper.json"
+    source = {"path": str(logs.make(folder, job.containers)), "state": str(folder / "state")}
+    document = {
+        "role": "Shipper", "sources": [{"name": "logs", "containerLogs": source}],
+        "targets": [{"link": {"addresses": [here[1]]}}],
+    }  # fmt: skip
+    config.write_text(json.dumps(document))
+    shipper = ["shipper", "--health", here[2], "--config", str(config)]
+    started = _start([(router, ports[0]), (shipper, ports[2])], job, ports[2], folder)
+    behind, measured = started.processes
+    return started._replace(
+        processes=[measured],
+        beside=[behind],
+        counted=lambda: max(0, started.counted() - job.containers),
+        logs=source["path"],
+    )
+
+
 def _listen(role: str, job: Job, port: int, health: int) -> list[str]:
     codec = "plain" if job.work == "plain" else "json"
     return [role, "--health", f"127.0.0.1:{health}", "--listener", job.transport, f"127.0.0.1:{port}", codec]
 
 
 def _target(job: Job, folder: Path) -> list[str]:
-    path = "/dev/null" if job.output == "null" else str(folder / "out")
+    path = str(folder / "out") if job.output == "file" else "/dev/null"
     query = _TARGETS[job.work]
     return ["--target", f"file://{path}" + (f"?{query}" if query else "")]
 

@@ -1,4 +1,4 @@
-{{/* What the operator does in the namespaces that it watches: rutta_operator/permissions.py, which a test compares. */}}
+{{/* What the operator does in the namespaces that it watches: rutta_operator/k8s/permissions.py, which a test compares. */}}
 {{- define "rutta.rules.watched" -}}
 - apiGroups: [""]
   resources: [configmaps, serviceaccounts, services]

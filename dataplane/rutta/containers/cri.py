@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from rutta.events import timestamps
 from rutta.events.values import Mismatch
 
@@ -18,9 +20,12 @@ STREAMS: Final = (b"stdout", b"stderr")
 NAMES: Final = ("stdout", "stderr")
 
 _SECONDS: Final = 19  # characters of a time before its fraction
-_LONGEST_TIME: Final = 30  # characters of a time in UTC
-_HEAD: Final = _LONGEST_TIME + 10
+_LONGEST_TIME: Final = 29  # characters of a time in UTC before its Z
+_HEAD: Final = _LONGEST_TIME + 11
 _OFFSET: Final = 6  # characters of an offset: +02:00
+
+_numbers = msgspec.json.Decoder(list[int]).decode
+_NO_TIMES: Final = (ValueError, OverflowError, Mismatch, msgspec.DecodeError)
 
 
 class Uniform(NamedTuple):
@@ -35,28 +40,45 @@ def read_uniform(data: bytes, limit: int) -> Uniform | None:
     """Take the prefixes off a block; None if it is not all whole lines of one stream, with times in UTC.
 
     Nothing is made per line but its text and its time: lists of parts would keep the garbage collector busy, which
-    costs a third more.
+    costs a third more. Times are put together as text and read at once, as JSON: half the price of ``int`` for each.
     """
     lines = io.BytesIO(data).readlines()
-    stream, prefix = (0, b" stdout F ") if lines[0].find(b" stdout F ", 0, _HEAD) > 0 else (1, b" stderr F ")
+    stream, prefix = (0, b"Z stdout F ") if lines[0].find(b"Z stdout F ", 0, _HEAD) > 0 else (1, b"Z stderr F ")
     try:
         ends = [line.index(prefix) for line in lines]
-        first = min(lines)[:_SECONDS]
-        if max(ends) > _LONGEST_TIME or max(map(len, lines)) > limit:
+        if max(ends) > _LONGEST_TIME or (len(data) > limit and max(map(len, lines)) > limit):
             return None
-        if first == max(lines)[:_SECONDS]:
-            base = _second(first, b"Z")
-            times = [base + int(line[20 : end - 1].ljust(9, b"0")) for line, end in zip(lines, ends, strict=True)]
-        else:
-            times = [
-                _second(line[:_SECONDS], b"Z") + int(line[20 : end - 1].ljust(9, b"0"))
-                for line, end in zip(lines, ends, strict=True)
-            ]
-    except ValueError:  # another stream, tag, or time
+        times = array("q", _times(lines, ends))
+    except _NO_TIMES:  # another stream or tag, or no time
+        return None
+    if len(times) != len(lines):
         return None
     size = len(prefix)
     payload = b"".join([line[end + size :] for line, end in zip(lines, ends, strict=True)])
-    return Uniform(stream, payload, array("q", times))
+    return Uniform(stream, payload, times)
+
+
+def _times(lines: Sequence[bytes], ends: Sequence[int]) -> list[int]:
+    """Read the times that end with the Z at ``ends``; raises one of ``_NO_TIMES``."""
+    first = min(lines)[:_SECONDS]
+    if first == max(lines)[:_SECONDS]:
+        second = _digits(first)
+        parts = [line[20:end].ljust(9, b"0") for line, end in zip(lines, ends, strict=True)]
+        return _numbers(b"[%b%b]" % (second, (b"," + second).join(parts)))
+    seconds = [line[:_SECONDS] for line in lines]
+    digits = {second: _digits(second) for second in set(seconds)}
+    parts = [
+        digits[second] + line[20:end].ljust(9, b"0") for second, line, end in zip(seconds, lines, ends, strict=True)
+    ]
+    return _numbers(b"[%b]" % b",".join(parts))
+
+
+def _digits(text: bytes) -> bytes:
+    """Return a second in UTC as the digits of the seconds since the epoch; ValueError before it."""
+    second = _second(text, b"Z")
+    if second <= 0:
+        raise ValueError("before the epoch")
+    return b"%d" % (second // 1_000_000_000)
 
 
 class Table(NamedTuple):

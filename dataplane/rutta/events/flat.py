@@ -1,6 +1,7 @@
 """An event as one flat mapping: for services that take properties, labels or details and know nothing of our schema.
 
-Names are the same for all of them. A field keeps its name; what else an event has takes a free one:
+Names are the same for all of them. A field keeps its name, and so does what came before; what else an event has takes a
+free one (``span.started`` where ``started`` is a field):
 
     context key k      k, or ``context.k`` if a field is called so
     gauge g            g, and ``g_unit``, ``g_f`` (as people read it) unless it is a bare number; ``gauges.g`` if taken
@@ -15,7 +16,7 @@ Names are the same for all of them. A field keeps its name; what else an event h
 Text, level, name, kind, id and times are not here: every service has places of its own for these.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -43,10 +44,14 @@ def properties(event: Event) -> dict[str, Any]:
     if event.kind == "histogram":
         found[_free(found, "sum", "histogram")] = event.sum
         found[_free(found, "buckets", "histogram")] = event.buckets
+    said: list[tuple[str, Iterable[tuple[str, Any]]]] = [("span", _span(event))]
     if event.error is not None:
-        found.update(errors(event.error))
-    found.update(_span(event))
-    found.update((f"user.{key}", value) for key, value in event.user.items())
+        said.insert(0, ("error", errors(event.error)))
+    for prefix, pairs in said:
+        for key, value in pairs:
+            found[_free(found, key, prefix)] = value
+    for key, value in event.user.items():
+        found[_free(found, f"user.{key}", "of")] = value
     return found
 
 

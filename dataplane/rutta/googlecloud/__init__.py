@@ -1,1 +1,1 @@
-"""What targets of Google Cloud share: who we are, in which project, and messages in protobuf's wire format."""
+"""What targets of Google Cloud share: who we are, and in which project."""

@@ -37,7 +37,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
     """Settings of an http listener."""
 
     bind: Annotated[str, Meta(description="addresses to listen on: host:port, host:port")]
-    codec: Annotated[str, Meta(description="what a body is: json, plain, auto, log4jxml, binary")] = "json"
+    codec: Annotated[str, Meta(description="what a body is: json, plain, auto, syslog, log4jxml, binary")] = "json"
     strict: Annotated[bool, Meta(description="check every event against the schema")] = False
     path: Annotated[str, Meta(pattern="^/[^?#]*$", description="where to post, beside /i/logary")] = "/"
     acknowledge: Annotated[

@@ -23,7 +23,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
     """Settings of a pull listener."""
 
     bind: Annotated[str, Meta(description="addresses to listen on: host:port, host:port")]
-    codec: Annotated[str, Meta(description="what the messages are: json, plain, auto, log4jxml, binary")] = "json"
+    codec: Annotated[str, Meta(description="what the messages are: json, plain, auto, syslog, log4jxml, binary")] = (
+        "json"
+    )
     strict: Annotated[bool, Meta(description="check every event against the schema")] = False
     max_message_bytes: Annotated[Size, Meta(description="a peer that sends more in a frame is cut off")] = default(
         Size, "16Mi"

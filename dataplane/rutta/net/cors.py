@@ -31,8 +31,8 @@ def headers(cors: Cors, request: Request) -> Headers:
     return (("Access-Control-Allow-Origin", origin), *_VARY) if origin in cors.origins else _VARY
 
 
-def preflight(cors: Cors, request: Request) -> Response | None:
-    """Answer OPTIONS; None if the origin may not post."""
+def preflight(cors: Cors, request: Request, *, methods: str = "POST") -> Response | None:
+    """Answer OPTIONS; None if the origin may not use these methods."""
     allowed = headers(cors, request)
     if not allowed or allowed == _VARY:
         return None
@@ -44,7 +44,7 @@ def preflight(cors: Cors, request: Request) -> Response | None:
         TEXT,
         (
             *allowed,
-            ("Access-Control-Allow-Methods", "POST"),
+            ("Access-Control-Allow-Methods", methods),
             ("Access-Control-Allow-Headers", names),
             ("Access-Control-Max-Age", "86400"),
         ),

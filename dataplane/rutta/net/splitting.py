@@ -33,18 +33,20 @@ class Tally:
     def retry(self, numbers: Iterable[int], reason: str, after: float | None = None) -> None:
         """Note that these are to be tried again, not before ``after`` seconds."""
         self._retry += self._lost(numbers, reason)
-        self._after = after
+        if after is not None:
+            self._after = max(after, self._after or 0.0)
 
     def reject(self, numbers: Iterable[int], reason: str) -> None:
         """Note that these will never be taken."""
         self._rejected += self._lost(numbers, reason)
 
     def _lost(self, numbers: Iterable[int], reason: str) -> list[Lost]:
-        found = []
-        for number in numbers:
-            batch = bisect.bisect_right(self._starts, number) - 1
-            found.append(Lost(batch, number - self._starts[batch], reason))
-        return found
+        return [Lost(*self.place(number), reason) for number in numbers]
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Return the batch of a number, and its row there."""
+        batch = bisect.bisect_right(self._starts, number) - 1
+        return batch, number - self._starts[batch]
 
     def outcome(self) -> Outcome:
         """Return the outcome; what nothing was noted of is delivered."""
@@ -55,15 +57,16 @@ Post = Callable[[Sequence[int]], Awaitable[Sequence[Sequence[int]]]]
 """Sends the events of these numbers; returns the numbers that are still to be sent, in groups."""
 
 
-async def deliver(tally: Tally, post: Post, *, most: int | None = None) -> Outcome:
+async def deliver(tally: Tally, post: Post, *, most: int | None = None, only: Sequence[int] | None = None) -> Outcome:
     """Post all numbers of ``tally`` in order, ``most`` at once, in halves where ``post`` raises ``TooLarge``.
 
-    ``Retry`` keeps the order: what comes after it is tried again too. Raised by a request of all events, ``Retry`` and
-    ``Reject`` go to the caller. ``post`` may note numbers in the tally itself.
+    With ``only`` just these numbers. ``Retry`` keeps the order: what comes after it is tried again too. Raised by a
+    request of all events, ``Retry`` and ``Reject`` go to the caller. ``post`` may note numbers in the tally itself.
     """
-    count = len(tally)
+    wanted = range(len(tally)) if only is None else only
+    count = len(wanted)
     step = most or max(1, count)
-    todo: list[Sequence[int]] = [range(at, min(at + step, count)) for at in reversed(range(0, count, step))]
+    todo: list[Sequence[int]] = [wanted[at : at + step] for at in reversed(range(0, count, step))]
     while todo:
         numbers = todo.pop()
         try:

@@ -37,7 +37,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
     state: Annotated[
         str | None, Meta(description="folder that keeps how far files are done; absent: every start is the first")
     ] = None
-    codec: Annotated[str, Meta(description="what the lines are: auto, json, plain, log4jxml, binary")] = "auto"
+    codec: Annotated[str, Meta(description="what the lines are: auto, json, plain, syslog, log4jxml, binary")] = "auto"
     strict: Annotated[bool, Meta(description="check every event against the schema")] = False
     max_line_bytes: Annotated[Size, Meta(description="longer lines are dropped and counted")] = default(Size, "1Mi")
     poll_interval: Annotated[Duration, Meta(description="how often to look for new lines")] = default(Duration, "250ms")

@@ -34,6 +34,7 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     done: tuple[int, ...]
     head: tuple[int, str] = (0, "")
     copy: bool = False
+    ended: bool = False  # an older generation that is done
 
     @property
     def key(self) -> Key:

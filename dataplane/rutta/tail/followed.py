@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
+from rutta.tail.checkpoints import Entry
 from rutta.tail.fingerprint import LENGTH, PACKED, Head, Key, head_of, opened
 from rutta.tail.limits import Bucket
 from rutta.tail.marks import Mark
@@ -163,6 +164,13 @@ class Followed:
             for stream, mark in enumerate(self.marks)
         ]
 
+    def entry(self, *, ended: bool = False) -> Entry:
+        """Return what a checkpoint says of it."""
+        device, inode = self.key
+        head = self.head.size, self.head.digest
+        done = tuple(self.lows())
+        return Entry(self.live, device, inode, done, head, copy=self.is_copy, ended=ended)
+
     @property
     def is_done(self) -> bool:
         """Whether all that was read of it is done."""
@@ -189,6 +197,10 @@ class Followed:
         except OSError:
             return True
         return found.st_size != self.size or found.st_ino != self.key[1]
+
+    def length(self) -> int:
+        """Return how long it is, or was when it was closed."""
+        return self.size if self._descriptor is None else os.fstat(self._descriptor).st_size
 
     @property
     def is_deleted(self) -> bool:

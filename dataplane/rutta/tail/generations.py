@@ -11,6 +11,11 @@ _SUFFIX: Final = re.compile(r"[.\-_](\d[\d.\-_T:]*?)Z?(?:\.log)?(?:\.gz)?")
 _DATE: Final = 8  # digits, from which on a number is a date
 
 
+def stem(live: str) -> str:
+    """Return what the names of all relatives begin with."""
+    return live.removesuffix(".log")
+
+
 def is_related(name: str, live: str) -> bool:
     """Whether a file may be an older generation, or a copy, of the file that is called ``live``."""
     if name == live or name.endswith(".tmp"):
@@ -30,8 +35,8 @@ def newer(names: Sequence[str], than: str | None) -> list[str]:
 
 
 def _suffix(name: str, live: str) -> str | None:
-    for stem in (live, live.removesuffix(".log")):
-        if name.startswith(stem) and (match := _SUFFIX.fullmatch(name[len(stem) :])) is not None:
+    for start in (live, stem(live)):
+        if name.startswith(start) and (match := _SUFFIX.fullmatch(name[len(start) :])) is not None:
             return match[1]
     return None
 

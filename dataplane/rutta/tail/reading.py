@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from rutta.listeners import Intake
-from rutta.tail.catalogue import Catalogue
 from rutta.tail.fingerprint import BROKEN
 from rutta.tail.followed import CutShort, Followed
 from rutta.tail.limits import Bucket
+from rutta.tail.rotation import Rotation
 from rutta.tail.shaping import Made
 
 PIECE: Final = 256 * 1024  # bytes of a file per turn
@@ -45,7 +45,7 @@ class Reader:
         """Make the bound of a file."""
         return Bucket(self._manner.rate, time.monotonic())
 
-    def piece(self, one: Followed, catalogue: Catalogue, intake: Intake) -> bool:
+    def piece(self, one: Followed, rotation: Rotation, intake: Intake) -> bool:
         """Read a piece of a file; say whether there may be more at once."""
         if one.is_ended or self._must_wait(one):
             return False
@@ -57,7 +57,7 @@ class Reader:
                 buffer = bytearray(self._manner.limit + PIECE)
                 count = one.read(buffer)
         except CutShort:
-            catalogue.cut(one)
+            rotation.cut(one)
             return True
         if count is None:
             return True

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from rutta.tail.checkpoints import Checkpoints, Entry, encode
+from rutta.tail.checkpoints import Checkpoints, encode
 from rutta.tail.followed import Followed
+from rutta.tail.register import Register
 
 log = logging.getLogger("rutta.tail")
 
@@ -38,26 +39,27 @@ class Saver:
             self._lines.pop(one, None)
         self.at = self.at or time.monotonic() + self._least
 
-    def start(self, files: Iterable[Followed]) -> None:
+    def start(self, register: Register) -> None:
         """Write a checkpoint in the background."""
         if self._task is not None and not self._task.done():
             self.at = time.monotonic() + self._least
             return
-        content, is_moving = self._content(files)
+        content, is_moving = self._content(register)
         self.at = time.monotonic() + self._least if is_moving else None
         if content is not None:
             self._task = asyncio.get_running_loop().create_task(self._save(content))
 
-    def _content(self, files: Iterable[Followed]) -> tuple[bytes | None, bool]:
+    def _content(self, register: Register) -> tuple[bytes | None, bool]:
         before, self._lines, lines, is_moving = self._lines, {}, [], False
-        for one in files:
+        for one in register.files.values():
             if (line := before.get(one)) is None:
-                line = encode(_entry(one))
+                line = encode(one.entry())
             if one.is_done and not one.shaper.is_holding:
                 self._lines[one] = line
             else:
                 is_moving = True
             lines.append(line)
+        lines += register.finished.lines()
         return self._checkpoints.content(lines), is_moving
 
     async def _save(self, content: bytes) -> None:
@@ -79,19 +81,13 @@ class Saver:
             )  # fmt: skip
         self.problem = str(exc)
 
-    async def end(self, files: Iterable[Followed]) -> None:
+    async def end(self, register: Register) -> None:
         """Write the last checkpoint, before anything else happens."""
         if self._task is not None:
             await asyncio.wait({self._task})
-        content, _ = self._content(files)
+        content, _ = self._content(register)
         if content is not None:
             try:
                 self._checkpoints.save(content)
             except OSError as exc:
                 self._complain(exc)
-
-
-def _entry(one: Followed) -> Entry:
-    device, inode = one.key
-    head = one.head.size, one.head.digest
-    return Entry(path=one.live, device=device, inode=inode, done=tuple(one.lows()), head=head, copy=one.is_copy)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rutta.listeners import Intake
-from rutta.message import Receipt
 from rutta.tail import saving, watch
 from rutta.tail.catalogue import Catalogue, Finder
 from rutta.tail.checkpoints import Checkpoints
@@ -24,6 +23,8 @@ from rutta.tail.followed import Followed
 from rutta.tail.reading import Manner, Reader
 from rutta.tail.saving import Saver
 from rutta.tail.shaping import Shaper
+from rutta.tail.sleepers import Sleepers
+from rutta.tail.status import status
 
 RESCAN: Final = 1.0  # seconds between looks for new, renamed and removed files, where the kernel tells nothing
 SETTLE: Final = 0.02  # seconds in which news of folders are gathered
@@ -31,7 +32,6 @@ IDLE: Final = 10.0  # seconds without anything new, after which a file is closed
 TURN: Final = 0.005  # seconds of reading before others get their turn on the loop
 OPEN: Final = 2000  # files that are kept open at most
 DELETED: Final = 2**30  # bytes of removed files that are kept on disk, by being open, at most
-SHOWN: Final = 100  # files on ``/status``: those that are furthest behind
 
 MakeShaper = Callable[[str, str, Callable[[str, int], None]], Shaper]
 """Makes the shaper of a file: its path, the path by which it was found before any rotation, what counts refusals."""
@@ -59,13 +59,12 @@ class Tail:
         self._watcher: watch.Watcher | None = None
         self._reader = Reader(manner)
         self._ready: deque[Followed] = deque()
-        self._idle: dict[str, Followed] = {}
-        self._is_blind = False  # not every idle file could be watched
         self._stopping = False
         self._news = asyncio.Event()
         self._scan_at = self._poll_at = 0.0
         self._most_open = min(OPEN, max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
         self.catalogue = self._catalogue()
+        self._sleepers = Sleepers(self.catalogue.register, None)
 
     def _catalogue(self) -> Catalogue:
         reader, make = self._reader, self._make
@@ -83,6 +82,7 @@ class Tail:
     def _begin(self) -> None:
         self._watcher = self._make_watcher()
         self.catalogue = self._catalogue()
+        self._sleepers = Sleepers(self.catalogue.register, self._watcher)
         entries = None if self._checkpoints is None else self._checkpoints.load()
         if entries is not None and self._checkpoints is not None:
             self.catalogue.known(entries, os.path.getmtime(self._checkpoints.path))
@@ -119,10 +119,10 @@ class Tail:
                 self._watcher.close()
                 self._watcher = None
             if self._saver is not None and is_begun:
-                await self._saver.end(self.catalogue.files.values())
+                await self._saver.end(self.catalogue.register)
             if self._checkpoints is not None:
                 self._checkpoints.unlock()
-            self.catalogue.close()
+            self.catalogue.register.close()
 
     async def _lock(self, checkpoints: Checkpoints) -> bool:
         """Wait for the lock; False if it is to stop first."""
@@ -144,9 +144,8 @@ class Tail:
         if watcher is None:
             return
         watcher.take()
-        while watcher.files:
-            if (one := self._idle.pop(watcher.files.pop(), None)) is not None:
-                self._wake(one)
+        for one in self._sleepers.told():
+            self._queue(one)
         if watcher.folders or watcher.missed:
             self._scan_at = min(self._scan_at, time.monotonic() + SETTLE)
         self._news.set()
@@ -190,21 +189,23 @@ class Tail:
 
     def _piece(self, one: Followed, intake: Intake) -> bool:
         try:
-            if self._reader.piece(one, self.catalogue, intake):
+            if self._reader.piece(one, self.catalogue.rotation, intake):
                 return True
         except BROKEN as exc:
             if isinstance(exc, FileNotFoundError):  # it has moved: the next look tells where
                 self._scan_at = min(self._scan_at, time.monotonic() + SETTLE)
-            self.catalogue.unreadable(one, exc)
+            self.catalogue.register.unreadable(one, exc)
             return False
         if one.shaper.broken and not one.is_ended:
-            self.catalogue.complain(one.path, f"is not read any further: {one.shaper.broken}")
-            self.catalogue.end(one)
-        elif self.catalogue.is_over(one):
+            self.catalogue.register.complain(one.path, f"is not read any further: {one.shaper.broken}")
+            self.catalogue.register.end(one)
+        elif self.catalogue.register.is_over(one):
             self._reader.last(one, intake)
-            self.catalogue.end(one)
+            self.catalogue.register.end(one)
         elif time.monotonic() - one.grown_at > IDLE or len(self.catalogue.awake) > self._most_open:
-            self._let_sleep(one)
+            self._sleepers.put(one)
+            if self._sleepers.is_blind:
+                self._scan_at = min(self._scan_at, time.monotonic() + RESCAN)
         return False
 
     def _hand_over_due(self, intake: Intake) -> None:
@@ -243,40 +244,16 @@ class Tail:
             watcher.missed = False
         before = len(self.catalogue.files)
         self.catalogue.scan(all_anew=all_anew)
-        is_blind = watcher is None or self._is_blind or self.manner.rescan is None
-        self._scan_at = now + (RESCAN if is_blind or self.manner.rescan is None else self.manner.rescan)
-        for path, one in list(self._idle.items()):
-            if one.lost_at is not None or one.has_grown():
-                del self._idle[path]
-                self._wake(one)
+        self._scan_at = now + (RESCAN if self._sleepers.is_blind else self.manner.rescan or RESCAN)
+        for one in self._sleepers.grown():
+            self._queue(one)
         wall = time.time()
         for one in list(self.catalogue.awake.values()):
             one.look(wall)
-        self.catalogue.bound_deleted(DELETED)
-        self.catalogue.forget_done()
+        self.catalogue.register.bound_deleted(DELETED)
+        self.catalogue.register.forget_done()
         if len(self.catalogue.files) != before:
             self._touched(())
-
-    def _wake(self, one: Followed) -> None:
-        if self.catalogue.wake(one):
-            self._queue(one)
-
-    def _let_sleep(self, one: Followed) -> None:
-        """Close a quiet file; it is looked at again when it is written to."""
-        if (
-            one.shaper.is_holding
-            or one.lost_at is not None
-            or one.is_ended
-            or self.catalogue.files.get(one.key) is not one
-        ):
-            return
-        if self._watcher is None or not self._watcher.file(one.path):
-            self._is_blind = True
-        if one.has_grown():
-            return
-        one.close()
-        del self.catalogue.awake[one.key]
-        self._idle[one.path] = one
 
     # --- saving -----------------------------------------------------------------------------------------------
 
@@ -290,13 +267,13 @@ class Tail:
             if touched:
                 self._saver.touched(touched)
             if self._saver.at is not None and time.monotonic() >= self._saver.at:
-                self._saver.start(self.catalogue.files.values())
+                self._saver.start(self.catalogue.register)
         touched.clear()
 
     async def _save_at_once(self) -> None:
         """Write down which files there are before anything is read: from now on it is no first start any more."""
         if self._saver is not None:
-            await self._saver.end(self.catalogue.files.values())
+            await self._saver.end(self.catalogue.register)
 
     async def _finish(self, intake: Intake) -> None:
         """Let what was read be done, and written down as it is. Without checkpoints nothing held is kept back."""
@@ -304,18 +281,14 @@ class Tail:
             for one in self.catalogue.files.values():
                 self._reader.offer(one, one.shaper.finish(), intake)
             return
-        for receipt in self._under_way():
+        for receipt in self.catalogue.register.under_way():
             waiting = asyncio.ensure_future(receipt.wait())
             try:
                 while not waiting.done():
                     await asyncio.wait({waiting}, timeout=saving.EVERY)
-                    self._saver.start(self.catalogue.files.values())
+                    self._saver.start(self.catalogue.register)
             finally:
                 waiting.cancel()
-
-    def _under_way(self) -> list[Receipt]:
-        files = self.catalogue.files.values()
-        return [receipt for one in files for mark in one.marks for receipt in mark.receipts() if not receipt.done]
 
     @property
     def is_saved(self) -> bool:
@@ -324,20 +297,4 @@ class Tail:
 
     def status(self) -> Mapping[str, Any]:
         """Say how many files there are, how far behind they are, and what was lost or held back."""
-        now, files = time.time(), list(self.catalogue.files.values())
-        for one in self.catalogue.awake.values():
-            one.look(now)
-        behind = [(one.behind(now), one) for one in files if not one.is_copy]
-        behind.sort(key=lambda pair: -pair[0][0])
-        limited = self._reader.limited
-        return {
-            "count": len(files),
-            "open": sum(one.is_open for one in files),
-            "behindBytes": sum(size for (size, _), _ in behind),
-            "behindSeconds": round(max((seconds for (_, seconds), _ in behind), default=0.0), 3),
-            "abandonedBytes": self.catalogue.abandoned,
-            "cutShort": self.catalogue.cuts,
-            "limited": {"waits": limited["waits"], "droppedLines": limited["lines"], "droppedBytes": limited["bytes"]},
-            "stateProblem": "" if self._saver is None else self._saver.problem,
-            "files": [one.status() for _, one in behind[:SHOWN]],
-        }
+        return status(self.catalogue, self._reader, "" if self._saver is None else self._saver.problem, time.time())

@@ -8,19 +8,18 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
 from rutta import formats
-from rutta.errors import ConfigError, Retry
+from rutta.errors import Retry
 from rutta.events.flat import shown
 from rutta.formats import parts
-from rutta.googlecloud import credentials, protobuf
+from rutta.googlecloud import credentials
 from rutta.googlecloud.credentials import Credentials
 from rutta.message import Batch, Columns
-from rutta.net import http_client
+from rutta.net import grpc_client, http_client, protobuf
 from rutta.net.splitting import Tally, TooLarge, deliver
 from rutta.settings import ClientTls, Duration, Secret, default
 from rutta.targets import Gathering, Outcome
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 # Limits: https://cloud.google.com/pubsub/quotas#resource_limits
 _AT_ONCE: Final = 1000
 _LARGEST: Final = 10_000_000  # bytes of a request, and of a message
-# A closed channel holds on to a handshake that nobody answers for so long (20 s by default); later tries have longer.
-_FIRST_CONNECT: Final = 1000  # ms
 _VALUE: Final = 1024  # bytes of an attribute, and of an ordering key
 
 BATCH: Final = Gathering(max_events=_AT_ONCE, max_bytes=4 * 2**20, max_delay=0.05)
@@ -73,8 +70,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
     def __post_init__(self) -> None:
         """Check what one field alone does not tell."""
         http_client.endpoint(self.endpoint)
-        if self.tls is not None and self.tls.insecure_skip_verify:
-            raise ValueError("tls.insecureSkipVerify: gRPC always checks certificates; give tls.caFile")
+        grpc_client.check_tls(self.tls)
         if self.topic.startswith("goog"):
             raise ValueError("topic must not begin with goog: such names belong to Google")
         for name in self.attributes:
@@ -85,12 +81,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
 def make(config: Config, name: str) -> "PubSub":
     """Build the target; nothing is connected before ``send``."""
     credentials.available()
-    try:
-        import grpc.aio  # noqa: F401
-    except ModuleNotFoundError as exc:
-        raise ConfigError(
-            "the target googlepubsub needs the Python package grpcio; install the extra: rutta[googlecloud]"
-        ) from exc
+    grpc_client.available("googlepubsub", "googlecloud")
     return PubSub(config)
 
 
@@ -118,17 +109,9 @@ class PubSub:
 
     async def open(self) -> None:
         """Prepare the channel; whether the service answers is seen with the first send."""
-        from grpc import aio
-
         await self.close()
         await self._credentials.open()
-        parts_ = http_client.endpoint(self._endpoint)
-        address = f"{parts_.hostname}:{parts_.port or (80 if self._is_plain else 443)}"
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.min_reconnect_backoff_ms", _FIRST_CONNECT)]
-        if self._is_plain:
-            self._channel = aio.insecure_channel(address, options=options)
-        else:
-            self._channel = aio.secure_channel(address, _tls(self._config.tls), options=options)
+        self._channel = grpc_client.channel(self._endpoint, self._config.tls)
 
     async def send(self, batches: Sequence[Batch]) -> Outcome:
         """Publish the events; a message that the service finds invalid is rejected alone."""
@@ -185,14 +168,12 @@ class PubSub:
 
     async def _call(self, method: str, body: bytes) -> None:
         """Call a method; the answer holds nothing that is wanted. Raises ``AioRpcError`` and ``Retry``."""
-        import grpc
-
         if self._channel is None:
             raise Retry("The gRPC client is not open.")
         has_login = self._config.credentials is not None or not self._is_plain
         metadata = (("authorization", f"Bearer {await self._credentials.token()}"),) if has_login else ()
         call = self._channel.unary_unary(_SERVICE + method)
-        packed = grpc.Compression.Gzip if self._config.compression == "Gzip" else grpc.Compression.NoCompression
+        packed = grpc_client.compression(self._config.compression)
         await call(body, timeout=self._config.timeout, metadata=metadata, compression=packed)
 
     async def _create(self, topic: str) -> None:
@@ -251,13 +232,3 @@ def _delay(exc: "aio.AioRpcError") -> float | None:
                 found = protobuf.numbers(delay)
                 return float(int(found.get(1, 0)) + int(found.get(2, 0)) / 1e9)
     return None
-
-
-def _tls(tls: ClientTls | None) -> Any:
-    import grpc
-
-    files = (tls.ca_file, tls.key_file, tls.cert_file) if tls is not None else (None, None, None)
-    try:
-        return grpc.ssl_channel_credentials(*(Path(one).read_bytes() if one else None for one in files))
-    except OSError as exc:
-        raise Retry(f"The TLS files cannot be read: {exc}.") from exc

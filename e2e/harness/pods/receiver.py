@@ -1,14 +1,17 @@
 """In a pod: counts numbered events that a router's ``http`` target brings.
 
-``POST`` takes lines of JSON with ``s`` (who made it) and ``n`` (its number, from 0). ``GET /report`` says of each maker
-how many came, how many were different, and which numbers below the highest are missing. ``GET /last`` is the last event
-as it came. With RECEIVER_TOKEN set, whoever has another bearer token gets 401.
+``POST`` takes lines of JSON with ``s`` (who made it) and ``n`` (its number, from 0), as keys or in the text; a stack
+trace counts only whole. ``GET /report`` says of each maker how many came, how many were different, and which numbers
+below the highest are missing. ``GET /last`` is the last event as it came, ``GET /first/MAKER`` a maker's first.
+With RECEIVER_TOKEN set, whoever has another bearer token gets 401.
 """
 
 import asyncio
 import json
 import os
+import re
 import time
+import urllib.parse
 
 import msgspec
 
@@ -17,8 +20,26 @@ SHOWN = 20  # ranges of missing numbers that a report names
 
 
 class Numbered(msgspec.Struct):
-    s: str
-    n: int
+    s: str = ""
+    n: int = -1
+    event: str = ""
+    message: str = ""
+
+
+IN_TEXT = re.compile(r"s=(\S+) n=(\d+)")
+
+
+def of_text(event: Numbered) -> None:
+    """Read who made an event, and its number, from its text; leave an event that is not ours as it is."""
+    text = event.event or event.message
+    found = IN_TEXT.search(text)
+    if found is None:
+        return
+    number = found[2]
+    if text.startswith("ERROR") and not text.rstrip().endswith(f"end of {number}"):
+        state["torn"] += 1
+        return
+    event.s, event.n = found[1], int(number)
 
 
 class Seen:
@@ -28,6 +49,7 @@ class Seen:
         self.marks = bytearray(1 << 16)
         self.received = 0
         self.highest = -1
+        self.first = b""
 
     def report(self) -> dict[str, object]:
         marks = self.marks[: self.highest + 1]
@@ -55,18 +77,24 @@ def _ranges(marks: bytearray) -> list[tuple[int, int]]:
 
 seen: dict[str, Seen] = {}
 decode = msgspec.json.Decoder(Numbered).decode_lines
-state = {"events": 0, "requests": 0, "first": 0.0, "last": 0.0, "refused": 0}
+state = {"events": 0, "requests": 0, "first": 0.0, "last": 0.0, "refused": 0, "torn": 0, "others": 0}
 last = b""
 
 
 def take(body: bytes) -> None:
     global last
     events = decode(body)
-    for event in events:
+    for place, event in enumerate(events):
+        if event.n < 0:
+            of_text(event)
+            if event.n < 0:
+                state["others"] += 1
+                continue
         number = event.n
         one = seen.get(event.s)
         if one is None:
             one = seen[event.s] = Seen()
+            one.first = body.splitlines()[place]
         if number > one.highest:
             one.highest = number
             while number >= len(one.marks):
@@ -91,6 +119,8 @@ def answer(method: bytes, path: bytes, head: bytes, body: bytes) -> tuple[int, b
         return 200, b""
     if path == b"/last":
         return 200, last
+    if path.startswith(b"/first/"):
+        return 200, seen[urllib.parse.unquote(path[7:].decode())].first
     return 200, json.dumps({**state, "senders": {name: one.report() for name, one in seen.items()}}).encode()
 
 

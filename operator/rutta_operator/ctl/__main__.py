@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rutta_operator import VERSION
-from rutta_operator.problems import Finding, Refused
+from rutta_operator.spec.problems import Finding, Refused
 
 _EXAMPLES: Final = """\
 examples:

@@ -8,15 +8,15 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rutta_operator import documents, rules
 from rutta_operator.ctl import opinion
 from rutta_operator.ctl.live import Cluster, NotAllowed, Object
-from rutta_operator.documents import Document
-from rutta_operator.graph import Fault, Graph, Key, resolve
-from rutta_operator.plan import Cluster as InCluster
-from rutta_operator.plan import Settings, plan
-from rutta_operator.problems import Finding, Problem, Refused
-from rutta_operator.topology import Placed, Topology, load, node
+from rutta_operator.spec import documents, rules
+from rutta_operator.spec.documents import Document
+from rutta_operator.spec.problems import Finding, Problem, Refused
+from rutta_operator.wiring.graph import Fault, Graph, Key, resolve
+from rutta_operator.wiring.plan import Cluster as InCluster
+from rutta_operator.wiring.plan import Settings, plan
+from rutta_operator.wiring.topology import Placed, Topology, load, node
 
 _OURS = ("apiVersion", "kind", "metadata", "spec")
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from rutta_operator import components
-from rutta_operator.components import Section
-from rutta_operator.graph import Fault, Graph, Key
-from rutta_operator.models import Entry, RuttaRouter, RuttaShipper, Target
-from rutta_operator.plan import ports
-from rutta_operator.topology import Placed, Topology
+from rutta_operator.spec import components
+from rutta_operator.spec.components import Section
+from rutta_operator.spec.models import Entry, RuttaRouter, RuttaShipper, Target
+from rutta_operator.wiring.graph import Fault, Graph, Key
+from rutta_operator.wiring.plan import ports
+from rutta_operator.wiring.topology import Placed, Topology
 
 
 def tree(topology: Topology, out: TextIO) -> None:

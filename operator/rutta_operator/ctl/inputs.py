@@ -5,11 +5,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rutta_operator import documents
 from rutta_operator.ctl import opinion
-from rutta_operator.plan import Cluster, Settings, plan
-from rutta_operator.problems import Finding, Refused
-from rutta_operator.topology import Topology, load
+from rutta_operator.spec import documents
+from rutta_operator.spec.problems import Finding, Refused
+from rutta_operator.wiring.plan import Cluster, Settings, plan
+from rutta_operator.wiring.topology import Topology, load
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 

@@ -13,9 +13,9 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
-from rutta_operator.kinds import RESOURCES, Api
-from rutta_operator.models import API_VERSION
-from rutta_operator.problems import Finding, Refused
+from rutta_operator.k8s.kinds import RESOURCES, Api
+from rutta_operator.spec.models import API_VERSION
+from rutta_operator.spec.problems import Finding, Refused
 
 Object = dict[str, Any]
 _PAGE: Final = 500  # objects in one answer

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rutta_operator.models import RuttaRouter, RuttaShipper
-from rutta_operator.plan import Cluster, Plan, Settings, link_name, plan
-from rutta_operator.problems import Finding, Problem
-from rutta_operator.problems import Path as Place
-from rutta_operator.topology import Placed, Topology
+from rutta_operator.spec.models import RuttaRouter, RuttaShipper
+from rutta_operator.spec.problems import Finding, Problem
+from rutta_operator.spec.problems import Path as Place
+from rutta_operator.wiring.plan import Cluster, Plan, Settings, link_name, plan
+from rutta_operator.wiring.topology import Placed, Topology
 
 _STEP: Final = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _PATIENCE: Final = 60.0  # seconds

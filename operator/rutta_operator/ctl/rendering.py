@@ -7,10 +7,10 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from rutta_operator.plan import Cluster, Plan, Settings, plan
 from rutta_operator.render import Context, Object
 from rutta_operator.render.objects import objects
-from rutta_operator.topology import Topology
+from rutta_operator.wiring.plan import Cluster, Plan, Settings, plan
+from rutta_operator.wiring.topology import Topology
 
 Output = Literal["yaml", "json", "manifests"]
 MANAGER: Final = "ruttactl"

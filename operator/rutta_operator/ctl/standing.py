@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple, TextIO
 import yaml
 
 from rutta_operator.ctl.live import Cluster, Object
-from rutta_operator.graph import Key
-from rutta_operator.judgement import condition
-from rutta_operator.problems import Finding, Refused
-from rutta_operator.reasons import REASONS
+from rutta_operator.spec.problems import Finding, Refused
+from rutta_operator.state.judgement import condition
+from rutta_operator.state.reasons import REASONS
+from rutta_operator.wiring.graph import Key
 
 NOT_READY: Final = 1
 _EVERY: Final = 2.0  # seconds between two looks with --watch

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
-from rutta_operator import components
-from rutta_operator.graph import Key
 from rutta_operator.local.holders import holder
-from rutta_operator.plan import Port, ports
-from rutta_operator.problems import Finding, Path, Problem
-from rutta_operator.topology import Placed
+from rutta_operator.spec import components
+from rutta_operator.spec.problems import Finding, Path, Problem
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.plan import Port, ports
+from rutta_operator.wiring.topology import Placed
 
 LOOPBACK: Final = "127.0.0.1"
 # Below what kernels take for connections out (Linux: 32768 and up), which could take a port in the moment between our

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from rutta_operator.checking import seconds
-from rutta_operator.graph import Graph, Key
 from rutta_operator.local.addresses import Addresses, reachable
-from rutta_operator.plan import Plan, Port, SecretKey, Settings, plan
-from rutta_operator.problems import Finding, Problem, hint
-from rutta_operator.problems import Path as Place
-from rutta_operator.topology import Placed, Topology
+from rutta_operator.spec.checking import seconds
+from rutta_operator.spec.problems import Finding, Problem, hint
+from rutta_operator.spec.problems import Path as Place
+from rutta_operator.wiring.graph import Graph, Key
+from rutta_operator.wiring.plan import Plan, Port, SecretKey, Settings, plan
+from rutta_operator.wiring.topology import Placed, Topology
 
 SETTINGS: Final = Settings(
     replicas={"RuttaRouter": 1, "RuttaProxy": 1, "RuttaShipper": 1}, share_ports=True, log_format="json"

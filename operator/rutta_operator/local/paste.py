@@ -4,15 +4,16 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rutta_operator import components
-from rutta_operator.components import Section
 from rutta_operator.local.launch import Launch
-from rutta_operator.models import RuttaShipper
-from rutta_operator.topology import Placed
+from rutta_operator.spec import components
+from rutta_operator.spec.components import Section
+from rutta_operator.spec.models import RuttaShipper
+from rutta_operator.wiring.topology import Placed
 
 _PLAIN: Final = "Hello, Rutta"
 _TEXTS: Final = {
     "plain": _PLAIN,
+    "syslog": f"<14>1 - - shop - - - {_PLAIN}",
     "log4jxml": '<log4j:event logger="shop" level="INFO"><log4j:message>Hello, Rutta</log4j:message></log4j:event>',
 }
 _JSON: Final = '{"message":"Hello, Rutta","level":"info","name":"shop"}'
@@ -41,17 +42,17 @@ def _line(component: str, settings: Mapping[str, Any], address: str) -> str:
     if component == "http":
         return f"curl -d {shlex.quote(text)} http://{address}{settings.get('path', _default_path())}"
     target = f"{host.strip('[]')} {port}"
-    if component == "tcp":
-        return f"echo {shlex.quote(text)} | nc -w1 {target}"
-    if component == "udp":
-        return f"echo {shlex.quote(text)} | nc -u -w1 {target}"
+    if component in ("tcp", "udp", "syslog"):
+        datagrams = "-u " if components.protocol(component, settings) == "UDP" else ""
+        return f"echo {shlex.quote(text)} | nc {datagrams}-w1 {target}"
     return ""
 
 
 def _text(component: str, settings: Mapping[str, Any]) -> str:
     """Return an event in the listener's codec; empty if that is not for people to type."""
     schema = components.definition("listeners", component) if component in components.names("listeners") else {}
-    codec = settings.get("codec", schema.get("properties", {}).get("codec", {}).get("default", "json"))
+    own = "syslog" if component == "syslog" else "json"
+    codec = settings.get("codec", schema.get("properties", {}).get("codec", {}).get("default", own))
     return _JSON if codec in ("json", "auto") else _TEXTS.get(str(codec), "")
 
 

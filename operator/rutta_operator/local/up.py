@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from rutta_operator.graph import Graph, Key
 from rutta_operator.local import launch, paste
 from rutta_operator.local.addresses import assign
 from rutta_operator.local.child import Counts
 from rutta_operator.local.crew import PAUSE, Crew, Seat, StartFailed
 from rutta_operator.local.launch import Launch
 from rutta_operator.local.screen import Screen, coloured
-from rutta_operator.plan import replicas
-from rutta_operator.problems import USER_ERROR, Refused
-from rutta_operator.topology import Topology
+from rutta_operator.spec.problems import USER_ERROR, Refused
+from rutta_operator.wiring.graph import Graph, Key
+from rutta_operator.wiring.plan import replicas
+from rutta_operator.wiring.topology import Topology
 
 PROGRAM: Final = (sys.executable, "-m", "rutta")
 START_FAILED: Final = 100  # as the data plane has it

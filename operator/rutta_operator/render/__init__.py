@@ -6,8 +6,8 @@ compared with the live object and put back. Quantities and durations are written
 
 from typing import Any, Final, NamedTuple
 
-from rutta_operator import names
-from rutta_operator.graph import Key
+from rutta_operator.wiring import names
+from rutta_operator.wiring.graph import Key
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from rutta_operator import names
-from rutta_operator.models import Resource, RuttaShipper
-from rutta_operator.plan import Plan
 from rutta_operator.render import Context, Object
 from rutta_operator.render.identity import named
 from rutta_operator.render.overlay import written
+from rutta_operator.spec.models import Resource, RuttaShipper
+from rutta_operator.wiring import names
+from rutta_operator.wiring.plan import Plan
 
 
 def autoscalers(plan: Plan, resource: Resource, context: Context) -> list[Object]:

@@ -12,12 +12,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rutta_operator import names
-from rutta_operator.graph import Key
-from rutta_operator.plan import Plan
 from rutta_operator.render import Context, Object, node
 from rutta_operator.render.drain import drain
 from rutta_operator.render.identity import named
+from rutta_operator.wiring import names
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.plan import Plan
 
 FILE: Final = "config.json"
 

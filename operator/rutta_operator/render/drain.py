@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from rutta_operator.checking import seconds
-from rutta_operator.plan import Plan
+from rutta_operator.spec.checking import seconds
+from rutta_operator.wiring.plan import Plan
 
 TIMEOUT: Final = "30s"  # drain.timeout of the data plane
 MARGIN: Final = 10  # seconds to close targets and exit, beyond what draining may take

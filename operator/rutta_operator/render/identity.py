@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rutta_operator import names
-from rutta_operator.graph import Key
 from rutta_operator.render import Context, Object
+from rutta_operator.wiring import names
+from rutta_operator.wiring.graph import Key
 
 
 def named(

@@ -6,13 +6,13 @@ https://prometheus-operator.dev/docs/api-reference/api/. The metrics are those o
 
 from typing import Any, Final, NamedTuple
 
-from rutta_operator import names
-from rutta_operator.graph import Key
-from rutta_operator.models import Resource
-from rutta_operator.plan import Plan
 from rutta_operator.render import Context, Object
 from rutta_operator.render.identity import named
 from rutta_operator.render.pods import HEALTH
+from rutta_operator.spec.models import Resource
+from rutta_operator.wiring import names
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.plan import Plan
 
 _API: Final = "monitoring.coreos.com/v1"
 

@@ -1,7 +1,7 @@
 """Volumes and where they are mounted: the config, a place for temporary files, Secrets key by key, the node's logs.
 
 The source ``file`` reads what is in the pod: paths of the node are there only if the resource's podTemplate mounts
-them. What ``containerLogs`` needs of the node is in ``node``.
+them. What ``containerLogs`` and ``hostMetrics`` need of the node is in ``node``.
 """
 
 import hashlib
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from rutta_operator.plan import SECRETS, Plan, SecretKey
 from rutta_operator.render import node
+from rutta_operator.wiring.plan import SECRETS, Plan, SecretKey
 
 CONFIG: Final = "/etc/rutta/config"
 _MODE: Final = 0o440  # root, and by fsGroup the user of the process

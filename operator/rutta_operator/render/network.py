@@ -12,13 +12,13 @@ What pods send is not restricted: targets may be anywhere.
 from collections.abc import Iterable
 from typing import Any, Final
 
-from rutta_operator import names
-from rutta_operator.graph import Key
-from rutta_operator.models import Resource
-from rutta_operator.plan import Plan, Port
 from rutta_operator.render import Context, Object
 from rutta_operator.render.identity import named
 from rutta_operator.render.pods import HEALTH
+from rutta_operator.spec.models import Resource
+from rutta_operator.wiring import names
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.plan import Plan, Port
 
 _NAMESPACE: Final = "kubernetes.io/metadata.name"  # every API server labels each namespace with its name
 _CLUSTER: Final = {"namespaceSelector": {"matchExpressions": [{"key": _NAMESPACE, "operator": "Exists"}]}}

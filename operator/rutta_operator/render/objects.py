@@ -1,7 +1,5 @@
 """All objects of one resource."""
 
-from rutta_operator.models import Resource
-from rutta_operator.plan import Plan
 from rutta_operator.render import Context, Object, config, node, sizing
 from rutta_operator.render.autoscaling import autoscalers
 from rutta_operator.render.monitoring import monitors
@@ -9,6 +7,8 @@ from rutta_operator.render.network import network_policies
 from rutta_operator.render.policy import disruption_budgets
 from rutta_operator.render.service import services
 from rutta_operator.render.workload import service_account, workload
+from rutta_operator.spec.models import Resource
+from rutta_operator.wiring.plan import Plan
 
 
 def objects(plan: Plan, resource: Resource, context: Context) -> list[Object]:

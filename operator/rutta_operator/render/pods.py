@@ -1,18 +1,18 @@
 """The pod template: what a pod is, before the resource's ``podTemplate`` is laid over it.
 
 It satisfies Pod Security "restricted" (https://kubernetes.io/docs/concepts/security/pod-security-standards/), unless a
-listener asks for a ``hostPort`` or a source reads the node's logs (``node``).
+listener asks for a ``hostPort`` or a source reads the node's logs or measures the node (``node``).
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rutta_operator import names
-from rutta_operator.models import Resource
-from rutta_operator.plan import HEALTH_PORT, Plan
 from rutta_operator.render import Context, Object, mounts, node
 from rutta_operator.render.config import FILE
 from rutta_operator.render.drain import drain
+from rutta_operator.spec.models import Resource
+from rutta_operator.wiring import names
+from rutta_operator.wiring.plan import HEALTH_PORT, Plan
 
 CONTAINER: Final = "rutta"
 USER: Final = 65532

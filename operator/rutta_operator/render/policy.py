@@ -1,10 +1,10 @@
 """The PodDisruptionBudget: how many pods may be away when nodes are drained."""
 
-from rutta_operator import names
-from rutta_operator.models import Resource, RuttaShipper
-from rutta_operator.plan import Plan
 from rutta_operator.render import Context, Object, pods
 from rutta_operator.render.identity import named
+from rutta_operator.spec.models import Resource, RuttaShipper
+from rutta_operator.wiring import names
+from rutta_operator.wiring.plan import Plan
 
 
 def disruption_budgets(plan: Plan, resource: Resource, context: Context) -> list[Object]:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from rutta_operator import names
-from rutta_operator.models import Resource, RuttaProxy
-from rutta_operator.plan import HEALTH_PORT, Plan, Port
 from rutta_operator.render import Context, Object
 from rutta_operator.render.identity import named
 from rutta_operator.render.pods import HEALTH
+from rutta_operator.spec.models import Resource, RuttaProxy
+from rutta_operator.wiring import names
+from rutta_operator.wiring.plan import HEALTH_PORT, Plan, Port
 
 
 def services(plan: Plan, resource: Resource, context: Context) -> list[Object]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
-from rutta_operator.models import Reference, Resource, RuttaRouter, Target
 from rutta_operator.render import quantity
+from rutta_operator.spec.models import Reference, Resource, RuttaRouter, Target
 
 MIB: Final = 2**20
 BUFFER: Final = "64Mi"  # of a target that says nothing: buffer.maxBytes of the data plane

@@ -7,13 +7,13 @@ take ports of their node must leave before the new one can come.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rutta_operator import names
-from rutta_operator.models import Resource, RuttaShipper
-from rutta_operator.plan import Plan
 from rutta_operator.render import Context, Object, node, pods
 from rutta_operator.render.drain import drain
 from rutta_operator.render.identity import named
 from rutta_operator.render.overlay import laid_over
+from rutta_operator.spec.models import Resource, RuttaShipper
+from rutta_operator.wiring import names
+from rutta_operator.wiring.plan import Plan
 
 _HISTORY: Final = 2  # old revisions: their ConfigMaps are gone, so there is little to go back to
 

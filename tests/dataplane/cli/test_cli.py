@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rutta import VERSION, cli
+from rutta import VERSION, arguments, cli
 from rutta.__main__ import main
 from rutta.config import parse
 from rutta.errors import ConfigError
@@ -16,7 +16,7 @@ def options(*words):
 
 
 def document(*words, env=()):
-    return cli.document_of(cli.with_environment(options(*words), dict(env)), dict(env))
+    return arguments.document_of(cli.with_environment(options(*words), dict(env)), dict(env))
 
 
 def problems(*words):
@@ -77,7 +77,7 @@ def test_every_wrong_listener_and_target_is_reported_at_once(capsys):
         == 22
     )
     err = capsys.readouterr().err
-    assert "there is no mode 'carrier'; there are tcp, udp, http, link, pull, sub" in err
+    assert "there is no mode 'carrier'; there are tcp, udp, http, syslog, link, pull, sub" in err
     assert "--listener udp json: needs its bindings" in err
 
 
@@ -119,22 +119,27 @@ def test_global_flags_stand_anywhere(place):
     flags = ["--health", "127.0.0.1:9114", "-L", "warn", "--app-id", "x", "-t", "ABC"]
     words = [*flags, *ROUTER] if place == "before" else [*ROUTER, *flags]
     found = options(*words)
-    assert cli.process_of(found) == {"health": {"bind": "127.0.0.1:9114"}, "logLevel": "warn"}
+    assert arguments.process_of(found) == {"health": {"bind": "127.0.0.1:9114"}, "logLevel": "warn"}
     assert "--app-id is taken" in cli.warnings_of(found)[0]
     assert "--tls-trust-cert is taken" in cli.warnings_of(found)[1]
 
 
+def test_another_scheme_of_a_target_says_what_it_is():
+    (said,) = cli.warnings_of(options("router", "--listener", "tcp", "json", "--target", "jaeger://."))
+    assert said.startswith("jaeger:// is the target otlp")
+
+
 def test_h_is_health_and_not_help():
-    assert cli.process_of(options(*ROUTER, "-h", "0.0.0.0:1")) == {"health": {"bind": "0.0.0.0:1"}}
+    assert arguments.process_of(options(*ROUTER, "-h", "0.0.0.0:1")) == {"health": {"bind": "0.0.0.0:1"}}
 
 
 def test_verbose_wins_over_the_log_level():
-    assert cli.process_of(options(*ROUTER, "-v", "-L", "error")) == {"logLevel": "verbose"}
+    assert arguments.process_of(options(*ROUTER, "-v", "-L", "error")) == {"logLevel": "verbose"}
 
 
 def test_an_unknown_log_level_is_info_and_said():
     found = options(*ROUTER, "-L", "loud")
-    assert cli.process_of(found) == {"logLevel": "info"}
+    assert arguments.process_of(found) == {"logLevel": "info"}
     assert "the log level 'loud' is unknown" in cli.warnings_of(found)[0]
 
 
@@ -228,15 +233,64 @@ def test_a_shipper_to_a_link():
     assert (config.process.role, config.targets[0].component) == ("Shipper", "link")
 
 
+def test_a_shipper_of_everything_on_one_line():
+    words = ["--tail", "a.log", "--tail", "/var/log/*.log", "--stdin", "--syslog", "127.0.0.1:0", "--host-metrics"]
+    config = parse(document("shipper", *words, "--link-to", "h:5555"))
+    assert [(one.name, one.component) for one in config.listeners] == [
+        ("file", "file"), ("file-2", "file"), ("stdin", "stdin"), ("syslog", "syslog"), ("syslog-2", "syslog"),
+        ("hostMetrics", "hostMetrics"),
+    ]  # fmt: skip
+    _, _, stdin, streams, datagrams, metrics = [one.settings for one in config.listeners]
+    assert (stdin.codec, metrics.interval) == ("auto", 10)
+    assert [(one.bind, one.protocol) for one in (streams, datagrams)] == [
+        ("127.0.0.1:0", "Tcp"),
+        ("127.0.0.1:0", "Udp"),
+    ]
+
+
+def test_what_a_shipper_reads_has_defaults_and_is_checked():
+    config = parse(document("shipper", "--host-metrics", "1m", "--syslog", "--link-to", "h:5555"))
+    assert {one.settings.bind for one in config.listeners[:2]} == {"0.0.0.0:514"}
+    assert config.listeners[2].settings.interval == 60
+    assert "is not a duration" in problems("shipper", "--host-metrics", "often", "--link-to", "h:5555")
+    assert "interval is at least 100ms" in problems("shipper", "--host-metrics", "1ms", "--link-to", "h:5555")
+    assert "is not a binding" in problems("shipper", "--syslog", "here", "--link-to", "h:5555")
+
+
+@pytest.mark.parametrize("flag", ["--stdin", "--syslog", "--host-metrics", "--tail=x"])
+def test_a_config_file_goes_with_no_source_beside_it(flag, tmp_path, capsys):
+    file = tmp_path / "shipper.yaml"
+    file.write_text("{}")
+    assert main(["shipper", "--config", str(file), flag]) == 22
+    assert f"{flag.partition('=')[0]} and --config exclude each other" in capsys.readouterr().err
+
+
+def test_a_router_listens_to_syslog_by_both_protocols_without_a_codec():
+    config = parse(document("router", "--listener", "syslog", "127.0.0.1:0", "--target", "noop://."))
+    assert [(one.settings.protocol, one.settings.codec) for one in config.listeners] == [
+        ("Tcp", "syslog"), ("Udp", "syslog"),
+    ]  # fmt: skip
+    assert parse(document("router", "--listener", "syslog", "--target", "noop://.")).listeners[0].settings.bind
+    assert "has a word too many" in problems("router", "--listener", "syslog", "1:1", "json", "--target", "noop://.")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_what_a_shipper_reads(shell, capsys):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(flag in script for flag in ("--tail", "--stdin", "--syslog", "--host-metrics", "--link-to"))
+    assert {"bash": "tail_COMPGEN=_shtab_compgen_files", "zsh": ":FILE|GLOB:_files"}[shell] in script
+
+
 # --- environment (reference §1.3)
 
 
 def test_the_environment_fills_what_the_command_line_leaves_out():
     env = {"LOGARY_RUTTA_HEALTH": "0.0.0.0:1", "LOGARY_RUTTA_LOG_LEVEL": "warn", "LOGARY_RUTTA_APP_ID": "x"}
     found = cli.with_environment(options(*ROUTER), env)
-    assert cli.process_of(found) == {"health": {"bind": "0.0.0.0:1"}, "logLevel": "warn"}
+    assert arguments.process_of(found) == {"health": {"bind": "0.0.0.0:1"}, "logLevel": "warn"}
     assert cli.warnings_of(found)
-    assert cli.process_of(cli.with_environment(options(*ROUTER, "-L", "error"), env))["logLevel"] == "error"
+    assert arguments.process_of(cli.with_environment(options(*ROUTER, "-L", "error"), env))["logLevel"] == "error"
 
 
 def test_listeners_and_targets_may_come_from_the_environment():
@@ -261,7 +315,7 @@ def test_the_environments_version_and_verbose_work(monkeypatch, capsys):
     assert main(["router"]) == 0
     assert VERSION in capsys.readouterr().out
     found = cli.with_environment(options(*ROUTER), {"LOGARY_RUTTA_VERBOSE": "1"})
-    assert cli.process_of(found) == {"logLevel": "verbose"}
+    assert arguments.process_of(found) == {"logLevel": "verbose"}
 
 
 # --- check, schema, completion

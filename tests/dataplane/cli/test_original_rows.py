@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from rutta import cli
+from rutta import arguments, cli
 from rutta.__main__ import main
 from rutta.config import parse
 
@@ -33,7 +33,7 @@ def test_a_certificate_to_trust_may_come_from_the_environment():
 
 @pytest.mark.parametrize("words", [("-v",), ("--verbose",), ("-L", "verbose"), ("--log-level", "VERBOSE")])
 def test_everything_is_logged_when_asked_for(words):
-    assert cli.process_of(options(*words, *ROUTER)) == {"logLevel": "verbose"}
+    assert arguments.process_of(options(*words, *ROUTER)) == {"logLevel": "verbose"}
 
 
 def test_the_variable_of_the_originals_manifests_does_nothing():
@@ -42,7 +42,7 @@ def test_the_variable_of_the_originals_manifests_does_nothing():
 
 def test_neither_a_subcommand_nor_its_flags_come_from_the_environment_when_the_command_line_has_them():
     env = {"LOGARY_RUTTA_LISTENER": "udp 127.0.0.1:0 json", "LOGARY_RUTTA_TARGET": "console://."}
-    config = parse(cli.document_of(options(*ROUTER, env=env), env))
+    config = parse(arguments.document_of(options(*ROUTER, env=env), env))
     assert ([one.component for one in config.listeners], [one.component for one in config.targets]) == (
         ["tcp"], ["noop"],
     )  # fmt: skip
@@ -52,7 +52,7 @@ def test_neither_a_subcommand_nor_its_flags_come_from_the_environment_when_the_c
 @pytest.mark.parametrize("codec", ["json", "plain", "log4jxml", "binary", "auto"])
 def test_sub_goes_with_every_codec(codec):
     words = ("router", "--listener", "sub", "127.0.0.1:1", codec, "--target", "noop://.")
-    assert parse(cli.document_of(options(*words), {})).listeners[0].settings.codec == codec
+    assert parse(arguments.document_of(options(*words), {})).listeners[0].settings.codec == codec
 
 
 @pytest.mark.parametrize(

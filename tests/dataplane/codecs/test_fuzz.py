@@ -31,6 +31,7 @@ SEEDS = [
     b'<log4j:throwable>java.lang.Error: x</log4j:throwable><log4j:properties><log4j:data name="a" value="b"/></log4j:properties></log4j:event>',  # noqa: E501
     msgpack.packb([1, {"type": "event", "event": "x", "id": bytes(range(16)), "fields": {"a": [1, None, 2.5, b"x"]}}]),
     b"plain text\nwith lines\r\n\n",
+    b'<165>1 2003-10-11T22:14:15.003Z host app 7 ID47 [a@1 b="c\\"d" b="2"][e] \xef\xbb\xbftext\n<13>Oct 11 22:14:15 host app[7]: x',  # noqa: E501
 ]
 SPLICES = [b"{", b"}", b"[", b"]", b'"', b",", b":", b"\n", b"\r\n", b"\\", b"\\ud800", b"\xff", b"\x00", b"null", b"true", b"1e999", b"-",  # noqa: E501
            b"9" * 30, b"[" * 120, b'{"a":' * 120, b'"type":', b'"level":', b'"timestamp":', b"0", b".", b"<log4j:event>", b"]]>", b"&lol;",  # noqa: E501
@@ -45,7 +46,7 @@ FORMATS = [
     Format("plain"),
     Format("ndjson", ("event", "context")),
 ]
-CODECS = ["json", "plain", "log4jxml", "binary", "auto"]
+CODECS = ["json", "plain", "log4jxml", "binary", "auto", "syslog"]
 
 
 def mutated(dice: random.Random) -> bytes:

@@ -4,7 +4,7 @@ import pytest
 
 from rutta.config import parse
 from rutta.errors import ConfigError
-from rutta.uris import entry_of_uri
+from rutta.uris import alias_of, entry_of_uri
 
 LISTENERS = [{"tcp": {"bind": "127.0.0.1:0", "codec": "json"}}]
 
@@ -95,3 +95,28 @@ def test_keys_of_the_library_behind_a_target_pass_through_as_they_are():
         "topicName": "logs",
         "producer": {"bootstrap.servers": "b:9092", "compression.type": "gzip", "batch.size": "9", "retries": "5"},
     }
+
+
+def test_another_scheme_stands_for_a_target_and_its_settings():
+    entry = entry_of_uri("Jaeger://./?endpoint=http://h:4318&name=t")
+    assert entry == {"name": "t", "otlp": {"signals": ["Traces"], "endpoint": "http://h:4318"}}
+    assert target("jaeger://.").component == "otlp"
+
+
+def test_what_another_scheme_does_not_take_any_more_says_what_to_write():
+    said = refusal("jaeger://./?jaegerHost=h&jaegerPort=6831&packetSize=65000&endpont=x")
+    assert said.count("endpoint=http://COLLECTOR:4318") == 3
+    assert "did you mean 'endpoint'?" in said
+
+
+def test_another_scheme_says_what_it_is():
+    assert alias_of("jaeger://.").startswith("jaeger:// is the target otlp: Jaeger takes spans")
+    assert alias_of("otlp://.") == alias_of("https://h/x") == alias_of("carrier-pigeon://.") == ""
+
+
+def test_the_configuration_has_one_name_for_a_target():
+    with pytest.raises(ConfigError) as caught:
+        parse({"listeners": LISTENERS, "targets": [{"jaeger": {}}]})
+    (problem,) = caught.value.problems
+    assert problem.path == "targets[0].jaeger"
+    assert problem.message.startswith("is written otlp here: Jaeger takes spans by OTLP")

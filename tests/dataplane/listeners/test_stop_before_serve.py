@@ -9,7 +9,7 @@ import pytest
 from rutta import components, conversion
 
 
-@pytest.mark.parametrize("kind", ["tcp", "http", "udp", "pull", "sub", "link"])
+@pytest.mark.parametrize("kind", ["tcp", "http", "udp", "syslog", "pull", "sub", "link"])
 @pytest.mark.parametrize("early", [False, True], ids=["after bind", "before bind"])
 async def test_serve_returns_at_once_after_stop(kind: str, early: bool, intake: Any) -> None:
     module = components.module("listeners", kind)

@@ -15,10 +15,11 @@ import pytest
 from rutta.conversion import convert
 from rutta.errors import ConfigError
 from rutta.listeners import tcp
+from rutta.net.streams import Streams
 from rutta.settings import Duration, Size, Tls
 
 
-def make(**settings: Any) -> tcp.Tcp:
+def make(**settings: Any) -> Streams:
     return tcp.make(tcp.Config(**{"bind": "127.0.0.1:0", **settings}), "in")
 
 

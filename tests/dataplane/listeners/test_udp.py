@@ -10,10 +10,11 @@ import pytest
 
 from rutta.errors import ConfigError
 from rutta.listeners import udp
+from rutta.net import datagrams
 from rutta.settings import Size
 
 
-def make(**settings: Any) -> udp.Udp:
+def make(**settings: Any) -> datagrams.Datagrams:
     return udp.make(udp.Config(**{"bind": "127.0.0.1:0", **settings}), "in")
 
 
@@ -111,7 +112,7 @@ async def test_nothing_is_read_while_the_intake_is_full_and_the_kernel_counts_wh
 async def test_a_small_kernel_buffer_is_said_and_shown(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(udp, "_ask_for", lambda sock, size: 1000)
+    monkeypatch.setattr(datagrams, "_ask_for", lambda sock, size: 1000)
     listener = make(receive_buffer=Size(2000))
     with caplog.at_level(logging.WARNING):
         await listener.bind()

@@ -21,11 +21,12 @@ PATIENCE = 20.0
 class Rutta:
     """One process: its health page, its log, its end."""
 
-    def __init__(self, *words: str, log: Path) -> None:
+    def __init__(self, *words: str, log: Path, stdin: Any = None) -> None:
         self._log = log
         with log.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "rutta", *words, "--health", "127.0.0.1:0", "--log-format", "json"],
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=file,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -88,8 +89,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Rutta]]:
     """Start processes; they are gone when the test is over."""
     started: list[Rutta] = []
 
-    def run(*words: str) -> Rutta:
-        started.append(Rutta(*words, log=tmp_path / f"{len(started)}.log"))
+    def run(*words: str, stdin: Any = None) -> Rutta:
+        started.append(Rutta(*words, log=tmp_path / f"{len(started)}.log", stdin=stdin))
         return started[-1]
 
     yield run
@@ -97,8 +98,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Rutta]]:
         if rutta.process.poll() is None:
             rutta.process.kill()
             rutta.process.wait()
-        if rutta.process.stdout is not None:
-            rutta.process.stdout.close()
+        for pipe in (rutta.process.stdin, rutta.process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rutta.message import Block, Receipt
-from rutta.tail import catalogue, checkpoints, saving, tail
+from rutta.tail import checkpoints, register, saving, tail
 
 
 class FakeIntake:
@@ -76,7 +76,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what takes seconds take hundredths."""
     monkeypatch.setattr(tail, "RESCAN", 0.01)
     monkeypatch.setattr(tail, "SETTLE", 0.001)
-    monkeypatch.setattr(catalogue, "STALE", 0.1)
+    monkeypatch.setattr(register, "STALE", 0.1)
     monkeypatch.setattr(saving, "EVERY", 0.005)
     monkeypatch.setattr(saving, "SHARE", 0)
     monkeypatch.setattr(checkpoints, "LOCK_EVERY", 0.005)

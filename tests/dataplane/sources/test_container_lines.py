@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rutta.containers import cri
 from rutta.containers.multiline import Traces
 from rutta.containers.shaper import ContainerLines, Settings
 
@@ -177,3 +178,21 @@ def test_joined_lines_of_codec_plain_are_blocks_of_json_between_the_others() -> 
     assert [(block.codec, block.data) for block in log.blocks] == [
         (None, b"{a\n"), ("json", b'{"message":"b\\n\\tc"}\n'), (None, b"d\n"),
     ]  # fmt: skip
+
+
+SECONDS = [b"2026-11-22T20:00:01", b"2026-11-22T20:00:02", b"2026-11-22T19:59:59", b"1970-01-01T00:00:00"]
+FRACTIONS = [b"", b".5", b".000000001", b".123456789", b".1234567", b".1e5", b".1,2", b".-1", b".1234567890"]
+MOMENTS = st.tuples(
+    st.sampled_from(SECONDS), st.sampled_from(FRACTIONS), st.sampled_from([b"Z", b"Z", b"+02:00", b""])
+).map(b"".join)
+
+
+@given(
+    rows=st.lists(st.tuples(MOMENTS, st.sampled_from([b"text", b"", b" stdout F x", b"{}"])), min_size=1, max_size=6)
+)
+def test_a_block_at_once_is_what_its_lines_are_one_by_one(rows: list[tuple[bytes, bytes]]) -> None:
+    lines = [b" ".join([moment, b"stdout", b"F", text]) + b"\n" for moment, text in rows]
+    at_once = cri.read_uniform(b"".join(lines), 1000)
+    if at_once is not None:
+        assert list(at_once.times) == [cri.one_time(moment) for moment, _ in rows]
+        assert at_once.payload == b"".join(text + b"\n" for _, text in rows)

@@ -14,13 +14,13 @@ from rutta.conversion import convert
 from rutta.errors import ConfigError
 from rutta.settings import Duration, Size
 from rutta.sources import file
-from rutta.tail import catalogue, fingerprint, reading, tail
+from rutta.tail import fingerprint, reading, register, tail
 
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "RESCAN", 0.01)
-    monkeypatch.setattr(catalogue, "STALE", 0.1)
+    monkeypatch.setattr(register, "STALE", 0.1)
 
 
 def make(*paths: Path, **settings: Any) -> file.Files:

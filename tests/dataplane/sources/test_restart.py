@@ -5,18 +5,15 @@ import contextlib
 import gzip
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from rutta.errors import ConfigError
 from rutta.settings import Duration
 from rutta.sources import file
-from rutta.tail import saving
 
 pytestmark = pytest.mark.usefixtures("hurry")
 
@@ -176,15 +173,27 @@ async def test_an_inode_that_another_file_has_now_is_not_that_file(
     await ship(tmp_path, intake, eventually, lines_of(100, 200))
 
 
+BROKEN = {
+    "changed": lambda content: content.replace(b"path", b"pith"),
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda _: b"",
+    "zeros": lambda content: bytes(len(content)),
+    "another version": lambda content: content.replace(b"rutta-files-1", b"rutta-files-9"),
+    "no text": lambda _: bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
 async def test_a_broken_state_is_set_aside_and_said(
-    tmp_path: Path, intake: Any, eventually: Any, caplog: pytest.LogCaptureFixture
+    how: str, tmp_path: Path, intake: Any, eventually: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     append(tmp_path / "a.log", numbered(0, 5))
     await ship(tmp_path, intake, eventually, lines_of(0, 5))
     state = tmp_path / "state" / "logs.files"
-    state.write_bytes(state.read_bytes().replace(b"path", b"pith"))
+    broken = BROKEN[how](state.read_bytes())
+    state.write_bytes(broken)
     await ship(tmp_path, intake, eventually, lines_of(0, 5))
-    assert (tmp_path / "state" / "logs.files.broken").exists()
+    assert (tmp_path / "state" / "logs.files.broken").read_bytes() == broken
     assert [record.__dict__["event"] for record in caplog.records].count("state_broken") == 1
 
 
@@ -219,134 +228,3 @@ async def test_a_second_process_begins_when_the_first_has_stopped(
     await eventually(lambda: second.lines == lines_of(7, 9))
     other.stop()
     await waiting
-
-
-OPERATIONS = st.lists(
-    st.one_of(
-        st.tuples(st.just("write"), st.integers(1, 30)),
-        st.sampled_from([("half",), ("rename",), ("copytruncate",), ("compress",), ("crash",), ("settle",), ("look",)]),
-    ),
-    max_size=14,
-)
-
-
-class Writer:
-    """Writes numbered lines into a log and rotates it; knows what must arrive."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = folder / "a.log"
-        self.folder = folder
-        self.count = 0
-        self.half = b""
-        self.log.touch()
-
-    def write(self, lines: int) -> None:
-        append(self.log, self.half + numbered(self.count + bool(self.half), self.count + lines + bool(self.half)))
-        self.count += lines + bool(self.half)
-        self.half = b""
-
-    def begin_line(self) -> None:
-        if not self.half:
-            line = numbered(self.count, self.count + 1)
-            append(self.log, line[:20])
-            self.half = line[20:]
-
-    def shift(self) -> None:
-        self.write(0)
-        for number in range(20, 0, -1):
-            for suffix in ("", ".gz"):
-                with contextlib.suppress(FileNotFoundError):
-                    (self.folder / f"a.log.{number}{suffix}").rename(self.folder / f"a.log.{number + 1}{suffix}")
-
-    def rename(self) -> None:
-        self.shift()
-        self.log.rename(self.folder / "a.log.1")
-        self.log.touch()
-
-    def copytruncate(self) -> None:
-        self.shift()
-        self.write(3)
-        shutil.copyfile(self.log, self.folder / "a.log.1")
-        os.truncate(self.log, 0)
-
-    def compress(self) -> None:
-        for number in range(2, 21):
-            plain = self.folder / f"a.log.{number}"
-            if plain.exists():
-                with gzip.open(f"{plain}.gz", "wb") as packed:
-                    packed.write(plain.read_bytes())
-                plain.unlink()
-
-
-async def schedule(operations: list[Any], folder: Path, intake: Any, eventually: Callable[..., Any]) -> None:
-    """Do it all beside a reader that crashes now and then; check that all arrives, and what is done only once."""
-    writer = Writer(folder)
-    safe: set[bytes] = set()
-    read_before = 0
-    source, task = await begin(folder, intake)
-    try:
-        for name, *arguments in [("write", 20), ("settle",), *operations, ("settle",)]:
-            if name == "write":
-                writer.write(*arguments)
-            elif name == "half":
-                writer.begin_line()
-            elif name == "look":
-                await asyncio.sleep(0.012)
-            elif name == "crash":
-                await crash(task)
-                assert not safe & set(intake.lines[read_before:])
-                read_before = len(intake.lines)
-                intake.release()
-                source, task = await begin(folder, intake)
-            elif name == "settle":
-                writer.write(0)
-                await eventually(lambda: set(intake.lines) == set(lines_of(0, writer.count)))
-                await eventually(lambda source=source: is_settled(source, intake))
-                assert not safe & set(intake.lines[read_before:])
-                safe, read_before = set(intake.lines), len(intake.lines)
-            elif name == "copytruncate":  # a log that was never seen before it is truncated tells nothing
-                writer.write(1)
-                await eventually(lambda: set(intake.lines) == set(lines_of(0, writer.count)))
-                await eventually(lambda source=source: source.status()["behindBytes"] == 0)
-                writer.copytruncate()
-                await eventually(lambda: set(intake.lines) == set(lines_of(0, writer.count)))
-            else:
-                getattr(writer, name)()
-    finally:
-        intake.release()
-        source.stop()
-        await task
-
-
-def is_settled(source: file.Files, intake: Any) -> bool:
-    intake.release()
-    status = source.status()
-    return source.tail.is_saved and status["count"] > 0 and status["behindBytes"] == 0
-
-
-async def begin(folder: Path, intake: Any) -> tuple[file.Files, "asyncio.Task[None]"]:
-    source = make(folder)
-    await source.bind()
-    return source, asyncio.create_task(source.serve(intake))
-
-
-async def crash(task: "asyncio.Task[None]") -> None:
-    """End it without its last checkpoint, as kill -9 does."""
-    with pytest.MonkeyPatch.context() as patch:
-
-        async def nothing(*_: Any) -> None:
-            return
-
-        patch.setattr(saving.Saver, "end", nothing)
-        task.cancel()
-        await asyncio.wait({task})
-
-
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(operations=OPERATIONS)
-def test_no_schedule_of_writing_rotating_and_crashing_loses_a_line_or_repeats_what_is_done(
-    operations: list[Any], tmp_path_factory: pytest.TempPathFactory, new_intake: Any, eventually: Any
-) -> None:
-    intake = new_intake()
-    intake.is_holding = True
-    asyncio.run(schedule(operations, tmp_path_factory.mktemp("log"), intake, eventually))

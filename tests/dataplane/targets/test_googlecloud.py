@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from rutta.errors import Retry
-from rutta.googlecloud import protobuf
 from rutta.googlecloud.credentials import Credentials
+from rutta.net import protobuf
 from rutta.settings import Secret
 
 EMAIL = "rutta@my-project.iam.gserviceaccount.com"

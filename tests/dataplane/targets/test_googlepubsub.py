@@ -17,7 +17,7 @@ import pytest
 
 from rutta import conversion
 from rutta.errors import ConfigError, Retry
-from rutta.googlecloud import protobuf
+from rutta.net import protobuf
 from rutta.targets import googlepubsub
 
 HOW = os.environ.get("RUTTA_TEST_PUBSUB", "")
@@ -26,19 +26,8 @@ real = pytest.mark.skipif(
 )
 
 
-def fields(message):
-    """All fields of a message, in order: number and value."""
-    at = 0
-    while at < len(message):
-        key, at = protobuf._read(message, at)
-        value, at = protobuf._read(message, at)
-        if key & 7 == 2:
-            value, at = message[at : at + value], at + value
-        yield key >> 3, value
-
-
 def of(message, number):
-    return [value for found, value in fields(message) if found == number]
+    return [value for found, value in protobuf.fields(message) if found == number]
 
 
 def attributes(message):

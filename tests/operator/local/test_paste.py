@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from rutta_operator.documents import Source
-from rutta_operator.graph import Key
 from rutta_operator.local import paste
 from rutta_operator.local.launch import Launch
-from rutta_operator.topology import load
+from rutta_operator.spec.documents import Source
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.topology import load
 
 TEXT = """\
 apiVersion: rutta.logary.tech/v1alpha1
@@ -40,6 +40,12 @@ def pasted(source, address):
         ("tcp: {port: 81, codec: plain}", "[::1]:81", ["echo 'Hello, Rutta' | nc -w1 ::1 81"]),
         ("tcp: {port: 81, codec: binary}", "127.0.0.1:81", []),
         ("udp: {port: 82, codec: auto}", "127.0.0.1:82", [f"echo {JSON} | nc -u -w1 127.0.0.1 82"]),
+        ("syslog: {port: 84}", "127.0.0.1:84", ["echo '<14>1 - - shop - - - Hello, Rutta' | nc -w1 127.0.0.1 84"]),
+        (
+            "syslog: {port: 84, protocol: Udp}",
+            "127.0.0.1:84",
+            ["echo '<14>1 - - shop - - - Hello, Rutta' | nc -u -w1 127.0.0.1 84"],
+        ),
         ("pull: {port: 83}", "127.0.0.1:83", []),
         ("file: {paths: ['*.log', /var/log/syslog, 'my log']}", "", ["echo 'Hello, Rutta' >> 'my log'"]),
         ("file: {paths: [/var/log/syslog]}", "", []),

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from rutta_operator.documents import Source
-from rutta_operator.graph import Key
-from rutta_operator.plan import Cluster, Plan, Settings, plan
 from rutta_operator.render import Context, Owner
 from rutta_operator.render.objects import objects
-from rutta_operator.topology import load
+from rutta_operator.spec.documents import Source
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.plan import Cluster, Plan, Settings, plan
+from rutta_operator.wiring.topology import load
 
 Rendered = dict[str, dict[str, Any]]
 OWNER = Owner("rutta.logary.tech/v1alpha1", "RuttaRouter", "main", "0-1-2")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from rutta_operator.models import ProxySpec, RouterSpec, ShipperSpec
+from rutta_operator.spec.models import ProxySpec, RouterSpec, ShipperSpec
 
 TABLE = yaml.safe_load(Path(__file__).with_name("fields.yaml").read_text())
 PARTS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rutta_operator import components
+from rutta_operator.spec import components
 
 K8S = Path(__file__).parents[3] / "k8s"
 OVERLAYS = ("as-daemonset", "as-deployment", "as-deployment-with-scaling", "with-ingress", "with-istio")

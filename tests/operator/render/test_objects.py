@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rutta_operator.graph import Key
-from rutta_operator.plan import Plan
 from rutta_operator.render import Owner, node
 from rutta_operator.render.monitoring import alerts
 from rutta_operator.render.sizing import size
+from rutta_operator.wiring.graph import Key
+from rutta_operator.wiring.plan import Plan
 
 METRICS = Path(__file__).parents[3] / "docs" / "metrics.md"
 CONFIG = {"sources": [{"name": "pods", "containerLogs": {}}]}
@@ -161,6 +161,40 @@ def test_pull_secrets_of_the_place_and_of_the_resource_are_joined(render, router
     assert pod(render(text, image_pull_secrets=("a", "b")))["imagePullSecrets"] == [
         {"name": "a"}, {"name": "b"}, {"name": "c"},
     ]  # fmt: skip
+
+
+# -- the node
+
+
+def test_a_pod_that_measures_its_node_reads_its_proc_and_root_as_its_own_user(render, shipper):
+    objects = render(shipper(sources=[{"name": "host", "hostMetrics": {}}]))
+    assert {one["name"]: one.get("hostPath") for one in pod(objects)["volumes"] if "hostPath" in one} == {
+        "host-proc": {"path": "/proc"}, "host-root": {"path": "/"},
+    }  # fmt: skip
+    found = [one for one in container(objects)["volumeMounts"] if one["name"].startswith("host-")]
+    assert found == [
+        {"name": "host-proc", "mountPath": "/host/proc", "readOnly": True},
+        {"name": "host-root", "mountPath": "/host/root", "readOnly": True, "mountPropagation": "HostToContainer"},
+    ]
+    assert [one["name"] for one in container(objects)["env"]] == ["NODE_NAME"]
+    assert pod(objects)["securityContext"]["runAsUser"] == 65532
+    assert container(objects)["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert not pod(objects).get("hostPID")
+    assert not pod(objects).get("hostNetwork")
+
+
+def test_without_file_systems_a_pod_has_nothing_of_its_nodes_root(render, shipper):
+    metrics = {"groups": ["cpu", "network"], "procPath": "/node/proc"}
+    objects = render(shipper(sources=[{"name": "host", "hostMetrics": metrics}]))
+    found = {one["name"]: one["mountPath"] for one in container(objects)["volumeMounts"]}
+    assert found["host-proc"] == "/node/proc"
+    assert "host-root" not in found
+
+
+def test_where_the_source_looks_is_where_the_pod_has_it():
+    from rutta.host import places
+
+    assert (places.PROC, places.ROOT) == ("/host/proc", "/host/root")
 
 
 # -- memory

@@ -10,9 +10,10 @@ import aiohttp
 import kopf
 import pytest
 
-from rutta_operator import lease, log, program
-from rutta_operator.graph import Key
+from rutta_operator import log, program
+from rutta_operator.k8s import lease
 from rutta_operator.options import Options
+from rutta_operator.wiring.graph import Key
 
 HERE = Path(__file__).parent
 

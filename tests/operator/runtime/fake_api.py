@@ -9,8 +9,8 @@ import time
 
 from aiohttp import web
 
-from rutta_operator.kinds import ALL, RESOURCES, SELECTOR
-from rutta_operator.models import API_VERSION
+from rutta_operator.k8s.kinds import ALL, RESOURCES, SELECTOR
+from rutta_operator.spec.models import API_VERSION
 
 
 def matches(selector, found):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rutta_operator import program
-from rutta_operator.seen import Silence
+from rutta_operator.state.seen import Silence
 
 
 async def test_a_router_gets_its_objects_and_becomes_ready(api, fake, start, condition):

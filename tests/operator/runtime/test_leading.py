@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rutta_operator import lease
+from rutta_operator.k8s import lease
 
 
 async def test_only_the_holder_of_the_lease_writes(api, fake, start):
@@ -98,7 +98,7 @@ async def test_every_missing_verb_is_said_at_once(api, fake, start, caplog):
 
 
 async def test_the_kinds_are_waited_for(api, fake, start, condition, caplog, monkeypatch):
-    from rutta_operator import preflight
+    from rutta_operator.k8s import preflight
 
     monkeypatch.setattr(preflight, "_PAUSE", 0.05)
     api.missing.add("RuttaProxy")

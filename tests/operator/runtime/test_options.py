@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from rutta_operator import __main__, log, options
-from rutta_operator.graph import Key
-from rutta_operator.problems import Refused
+from rutta_operator.spec.problems import Refused
+from rutta_operator.wiring.graph import Key
 
 
 def test_everything_has_a_default():

@@ -5,9 +5,9 @@ import asyncio
 import kopf
 import pytest
 
-from rutta_operator import cluster, refusals
-from rutta_operator.access import Token
-from rutta_operator.kinds import ALL
+from rutta_operator.k8s import cluster, refusals
+from rutta_operator.k8s.access import Token
+from rutta_operator.k8s.kinds import ALL
 
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "default"}, "spec": {}}
 

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from rutta_operator import last, rules
+from rutta_operator import last
 from rutta_operator.edges import Edges
-from rutta_operator.graph import Key
+from rutta_operator.spec import rules
 from rutta_operator.store import Store, owner_of
+from rutta_operator.wiring.graph import Key
 
 MAIN = Key("RuttaRouter", "default", "main")
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rutta_operator.graph import Key
+from rutta_operator.wiring.graph import Key
 from rutta_operator.work import Work
 
 A, B = Key("RuttaRouter", "default", "a"), Key("RuttaRouter", "default", "b")

@@ -13,11 +13,11 @@ import yaml
 
 from rutta_operator.ctl import opinion
 from rutta_operator.ctl.__main__ import main
-from rutta_operator.graph import Fault, Graph, Key, resolve
-from rutta_operator.plan import Cluster, Settings, plan
-from rutta_operator.rules import examine
-from rutta_operator.seen import Report, Seen, TargetReport
-from rutta_operator.topology import Placed, node
+from rutta_operator.spec.rules import examine
+from rutta_operator.state.seen import Report, Seen, TargetReport
+from rutta_operator.wiring.graph import Fault, Graph, Key, resolve
+from rutta_operator.wiring.plan import Cluster, Settings, plan
+from rutta_operator.wiring.topology import Placed, node
 
 NOW = 1_800_000_000.0
 MAIN = Key("RuttaRouter", "logs", "main")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rutta_operator.graph import Key
+from rutta_operator.wiring.graph import Key
 
 PROXY = {"to": [{"kind": "RuttaRouter", "name": "main"}]}
 MID = Key("RuttaProxy", "logs", "mid")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rutta_operator.reasons import CONDITIONS, REASONS
-from rutta_operator.seen import TargetState
+from rutta_operator.state.reasons import CONDITIONS, REASONS
+from rutta_operator.state.seen import TargetState
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "conditions.md").read_text(encoding="utf-8")

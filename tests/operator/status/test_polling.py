@@ -7,10 +7,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from rutta_operator import polling
-from rutta_operator.graph import Key
-from rutta_operator.polling import MISSES, Poller
-from rutta_operator.seen import Report, Silence
+from rutta_operator.state import polling
+from rutta_operator.state.polling import MISSES, Poller
+from rutta_operator.state.seen import Report, Silence
+from rutta_operator.wiring.graph import Key
 
 MAIN, OTHER = Key("RuttaRouter", "logs", "main"), Key("RuttaRouter", "logs", "other")
 

@@ -9,13 +9,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rutta_operator.graph import REASONS as BROKEN
-from rutta_operator.graph import Fault, Key
-from rutta_operator.judgement import condition
-from rutta_operator.problems import Problem
-from rutta_operator.reasons import REASONS
-from rutta_operator.seen import Refusal, Report, Silence, TargetReport
-from rutta_operator.status import changed, judge, status, transitions
+from rutta_operator.spec.problems import Problem
+from rutta_operator.state.judgement import condition
+from rutta_operator.state.reasons import REASONS
+from rutta_operator.state.seen import Refusal, Report, Silence, TargetReport
+from rutta_operator.state.status import changed, judge, status, transitions
+from rutta_operator.wiring.graph import REASONS as BROKEN
+from rutta_operator.wiring.graph import Fault, Key
 
 CRDS = Path(__file__).parents[3] / "crds"
 KEYS = st.builds(Key, st.sampled_from(["RuttaRouter", "RuttaProxy"]), st.sampled_from("ab"), st.sampled_from("xyz"))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rutta_operator.graph import Key
-from rutta_operator.reading import Unreadable, carried_on, read, worth_telling
-from rutta_operator.seen import Report, TargetReport
+from rutta_operator.state.reading import Unreadable, carried_on, read, worth_telling
+from rutta_operator.state.seen import Report, TargetReport
+from rutta_operator.wiring.graph import Key
 
 MAIN = Key("RuttaRouter", "logs", "main")
 
@@ -125,3 +125,10 @@ def test_a_new_pod_that_has_sent_nothing_leaves_what_was_well_and_forgets_what_w
     new = Report("b", "", (TargetReport("well", "Idle"), TargetReport("ill", "Idle"), TargetReport("new", "Idle")))
     assert [one.state for one in carried_on(told, new).targets] == ["Healthy", "Idle", "Idle"]
     assert carried_on(None, new) == new
+
+
+def test_an_operator_that_begins_takes_up_what_was_well_by_the_status():
+    new = Report("b", "", (TargetReport("well", "Idle"), TargetReport("ill", "Failing", "x")))
+    assert [one.state for one in carried_on(None, new, ["well", "ill"]).targets] == ["Healthy", "Failing"]
+    told = Report("a", "", (TargetReport("well", "Failing", "x"), TargetReport("ill", "Idle")))
+    assert carried_on(told, new, ["well"]).targets[0].state == "Idle", "what was told since counts"

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from rutta_operator.graph import Fault, Key
-from rutta_operator.judgement import LONGEST, condition
-from rutta_operator.problems import Problem
-from rutta_operator.reasons import CONDITIONS, REASONS
-from rutta_operator.seen import Refusal, Report, Silence, TargetReport
-from rutta_operator.status import changed, judge, status
+from rutta_operator.spec.problems import Problem
+from rutta_operator.state.judgement import LONGEST, condition
+from rutta_operator.state.reasons import CONDITIONS, REASONS
+from rutta_operator.state.seen import Refusal, Report, Silence, TargetReport
+from rutta_operator.state.status import changed, judge, status
+from rutta_operator.wiring.graph import Fault, Key
 
 WHY = "Why: `kubectl describe pods -n logs -l {}`."
 ROUTER_WHY = WHY.format(

@@ -8,9 +8,9 @@ import yaml
 
 from rutta_operator.ctl import standing
 from rutta_operator.ctl.__main__ import main
-from rutta_operator.graph import Key
-from rutta_operator.seen import Report, TargetReport
-from rutta_operator.status import status
+from rutta_operator.state.seen import Report, TargetReport
+from rutta_operator.state.status import status
+from rutta_operator.wiring.graph import Key
 
 MID = Key("RuttaProxy", "logs", "mid")
 GOING = {"type": "Progressing", "reason": "ReplicaSetUpdated"}

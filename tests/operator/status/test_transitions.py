@@ -2,8 +2,8 @@
 
 import pytest
 
-from rutta_operator.seen import Report, TargetReport
-from rutta_operator.status import status, transitions
+from rutta_operator.state.seen import Report, TargetReport
+from rutta_operator.state.status import status, transitions
 
 FAILS = Report("abc", "", (TargetReport("db", "Failing", "401"), TargetReport("out", "Healthy")))
 REFUSES = Report("abc", "", (TargetReport("db", "Rejecting", "400"), TargetReport("out", "Healthy")))

@@ -1,0 +1,1 @@
+"""CustomResourceDefinitions, made from ``spec`` and the data plane's schema."""

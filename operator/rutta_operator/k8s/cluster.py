@@ -1,0 +1,234 @@
+"""The API server, as the operator uses it: the only module that sends requests to it.
+
+Every request has a limit in time, few are under way at once, and what may pass (429, 5xx, a broken connection) is
+tried again after a while, as long as the server says or longer each time. What does not pass is one of ``refusals``.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import aiohttp
+import kopf
+
+from rutta_operator.k8s.access import Token
+from rutta_operator.k8s.kinds import ALL, LEASE, Api
+from rutta_operator.k8s.refusals import ApiError, Gone, Unavailable, refusal
+from rutta_operator.wiring import names
+
+Object = dict[str, Any]
+STATUS_MANAGER: Final = f"{names.MANAGER}-status"
+_APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
+_METADATA: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+_AT_ONCE: Final = 32
+_TIMEOUT: Final = 15.0  # seconds for one try
+_TRIES: Final = 2  # a connection may just have been closed; what lasts longer is the queue's to wait for
+_PATIENT: Final = 5  # tries for what no queue comes back to
+_PAUSE: Final = (0.1, 5.0)  # seconds: the first, and the longest that is not the server's wish
+_LONGEST_WISH: Final = 30.0
+_PAGE: Final = 500
+
+
+class Request(NamedTuple):
+    """One question to the API server."""
+
+    method: str
+    path: str
+    verb: str
+    """as RBAC says it, for the metrics"""
+    kind: str
+    query: Mapping[str, str] = {}
+    body: Object | None = None
+    content: str = "application/json"
+    accept: str = "application/json"
+    tries: int = _TRIES
+
+
+Count = Callable[[str, str, str], None]  # verb, kind, outcome
+
+
+class Cluster:
+    """A connection to the API server; close it."""
+
+    def __init__(self, info: kopf.ConnectionInfo, count: Count) -> None:
+        """``count`` is told of every request that was answered."""
+        self._server = info.server.rstrip("/")
+        self._token = Token(info)
+        self._count = count
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        tls = info.as_ssl_context() if self._server.startswith("https") else False
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=tls),
+            timeout=aiohttp.ClientTimeout(total=_TIMEOUT, sock_connect=5),
+            headers={"User-Agent": names.MANAGER},
+            proxy=info.proxy_url,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def apply(self, wanted: Object, *, manager: str = names.MANAGER, dry_run: bool = False) -> Object:
+        """Apply an object on the server's side; what it says becomes ours, whoever had it. Returns the live object."""
+        api, metadata = ALL[wanted["kind"]], wanted["metadata"]
+        query = {"fieldManager": manager, "force": "true", "fieldValidation": "Strict"}
+        path = api.path(metadata["namespace"], metadata["name"])
+        dry = {"dryRun": "All"} if dry_run else {}
+        return await self._ask(Request("PATCH", path, "patch", api.kind, query | dry, wanted, _APPLY))
+
+    async def apply_status(self, wanted: Object) -> Object:
+        """Apply the status of one of our resources. Returns the live resource."""
+        api, metadata = ALL[wanted["kind"]], wanted["metadata"]
+        path = f"{api.path(metadata['namespace'], metadata['name'])}/status"
+        query = {"fieldManager": STATUS_MANAGER, "force": "true", "fieldValidation": "Strict"}
+        return await self._ask(Request("PATCH", path, "patch", f"{api.kind}/status", query, wanted, _APPLY))
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """Delete the object that has this uid; that there is none is fine."""
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            await self._ask(Request("DELETE", ALL[kind].path(namespace, name), "delete", kind, {}, body))
+        except Gone:
+            return
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object:
+        """Return an object. Raises Gone if there is none."""
+        return await self._ask(Request("GET", ALL[kind].path(namespace, name), "get", kind))
+
+    async def metadata(self, kind: str, namespace: str, name: str, *, cached: bool = True) -> Object | None:
+        """Return the metadata of an object, ``cached`` as the server's cache has it; None if there is none."""
+        query, accept = {"resourceVersion": "0"} if cached else {}, _METADATA.format("")
+        request = Request("GET", ALL[kind].path(namespace, name), "get", kind, query, accept=accept)
+        try:
+            found: Object = (await self._ask(request))["metadata"]
+        except Gone:
+            return None
+        return found
+
+    async def all_metadata(self, api: Api, namespace: str | None, selector: str) -> AsyncIterator[Object]:
+        """Yield the metadata of every object of a kind, in a namespace or all of them, page by page."""
+        query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
+        while True:
+            request = Request(
+                "GET", api.path(namespace), "list", api.kind, query, accept=_METADATA.format("List"), tries=_PATIENT
+            )
+            page = await self._ask(request)
+            for item in page["items"] or ():
+                yield item["metadata"]
+            if not (token := page["metadata"].get("continue")):
+                return
+            query["continue"] = token
+
+    async def served(self, group: str, version: str) -> set[str]:
+        """Return the kinds of a group that the server serves: a definition that is not yet established is not there."""
+        try:
+            found = await self._ask(Request("GET", f"/apis/{group}/{version}", "get", "APIResourceList"))
+        except Gone:
+            return set()
+        return {one["kind"] for one in found["resources"] if "/" not in one["name"]}
+
+    async def create(self, wanted: Object) -> Object:
+        """Create an object. Raises Conflict if it is there."""
+        api = ALL[wanted["kind"]]
+        path = api.path(wanted["metadata"].get("namespace"))
+        query = {"fieldManager": names.MANAGER}
+        return await self._ask(Request("POST", path, "create", api.kind, query, wanted, tries=_PATIENT))
+
+    async def merge(
+        self, kind: str, namespace: str, name: str, changes: Object, *, manager: str = names.MANAGER
+    ) -> Object:
+        """Patch an object; lists are replaced."""
+        path, content = ALL[kind].path(namespace, name), "application/merge-patch+json"
+        query = {"fieldManager": manager}
+        return await self._ask(Request("PATCH", path, "patch", kind, query, changes, content))
+
+    async def allowed(self, attributes: Mapping[str, str]) -> bool:
+        """Tell whether we may: ``group``, ``resource``, ``subresource``, ``verb``, ``namespace``."""
+        review = {
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {},
+            "spec": {"resourceAttributes": dict(attributes)},
+        }  # fmt: skip
+        return bool((await self.create(review))["status"]["allowed"])
+
+    async def lease(self, namespace: str, name: str) -> Object | None:
+        """Return a Lease; None if there is none. One try only: who holds a Lease has no time to lose."""
+        request = Request("GET", LEASE.path(namespace, name), "get", "Lease", tries=1)
+        try:
+            return await self._ask(request)
+        except Gone:
+            return None
+
+    async def put_lease(self, lease: Object) -> Object:
+        """Create a Lease that has no resourceVersion, else replace it. Raises Conflict if it changed meanwhile."""
+        namespace, name = lease["metadata"]["namespace"], lease["metadata"]["name"]
+        if "resourceVersion" in lease["metadata"]:
+            request = Request("PUT", LEASE.path(namespace, name), "update", "Lease", {}, lease, tries=1)
+        else:
+            request = Request("POST", LEASE.path(namespace), "create", "Lease", {}, lease, tries=1)
+        return await self._ask(request)
+
+    async def _ask(self, request: Request) -> Object:
+        """Send a request, several times if need be."""
+        pause, longest = _PAUSE
+        for left in reversed(range(request.tries)):
+            try:
+                return await self._once(request)
+            except _Later as exc:
+                if not left:
+                    raise Unavailable(exc.message, exc.status) from exc.__cause__
+                wish = min(exc.after, _LONGEST_WISH)
+            await asyncio.sleep(max(wish, pause * random.uniform(0.5, 1.0)))  # noqa: S311
+            pause = min(pause * 3, longest)
+        raise AssertionError("no tries")
+
+    async def _once(self, request: Request) -> Object:
+        """Send a request once. Raises _Later for what may pass."""
+        data = None if request.body is None else json.dumps(request.body, separators=(",", ":")).encode()
+        headers = {"Accept": request.accept, "Content-Type": request.content, **self._token.headers()}
+        try:
+            async with (
+                contextlib.nullcontext() if request.kind == LEASE.kind else self._places,  # a Lease never waits
+                self._session.request(
+                    request.method, self._server + request.path, params=request.query, data=data, headers=headers
+                ) as response,
+            ):
+                raw = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            self._count(request.verb, request.kind, "Unanswered")
+            raise _Later(f"the API server does not answer: {exc or type(exc).__name__}") from exc
+        if response.status < 300:
+            self._count(request.verb, request.kind, "Done")
+            found: Object = json.loads(raw)
+            return found
+        error = refusal(response.status, _message(raw, response.reason or ""))
+        self._count(request.verb, request.kind, type(error).__name__)
+        if response.status == 401:
+            self._token.renew()
+        if isinstance(error, Unavailable) or response.status == 401:
+            raise _Later(error.message, error.status, _seconds(response.headers.get("Retry-After", "")))
+        raise error
+
+
+class _Later(ApiError):
+    """What may pass; ``after`` is the seconds that the server asks us to wait."""
+
+    def __init__(self, message: str, status: int = 0, after: float = 0.0) -> None:
+        super().__init__(message, status)
+        self.after = after
+
+
+def _seconds(text: str) -> float:
+    """Read Retry-After; a date, which no API server sends, counts as nothing."""
+    return float(text) if text.isascii() and text.isdigit() else 0.0
+
+
+def _message(raw: bytes, reason: str) -> str:
+    """Return the message of a Status; what stands before the API server sends other things."""
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return reason
+    return str(found.get("message") or reason) if isinstance(found, dict) else reason
