@@ -143,7 +143,10 @@ _KINDS: Final[Sequence[tuple[re.Pattern[str], _Pick]]] = [
             r"(\. Please see `[^`]*` or contact your Loki administrator to increase it)?",
             _of_pairs,
         ),
-        (r"stream '(?P<stream>.*?)' has (label (name|value) too long|duplicate label name): '[^']*'", _whole),
+        (
+            r"stream '(?P<stream>.*?)' has (label (name|value) too long|duplicate label name): '.*?'(?=; \d+ errors|\s*$)",
+            _whole,
+        ),
         (r"entry for stream '(?P<stream>.*?)' has \d+ label names; limit \d+", _whole),
         (r"missing required labels '[^']*' for user '[^']*' for stream '(?P<stream>.*?)' \(policy: '[^']*'\)", _whole),
     )

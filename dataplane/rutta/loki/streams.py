@@ -13,7 +13,7 @@ import msgspec
 from rutta.events import flat
 
 SERVICE: Final = "service_name"  # Loki derives this one itself ("unknown_service") where it is missing
-_LONGEST: Final = 1024  # characters of a value, so that it is no more than 2048 bytes in most languages
+_LONGEST: Final = 1024  # bytes of a value; the line has it whole
 _NO_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
 _MOST: Final = 4096  # streams remembered
 _encode: Final = msgspec.json.Encoder().encode
@@ -56,6 +56,10 @@ class Streams:
             if len(self._known) >= _MOST:
                 self._known.clear()
             named = zip(self._names, values, strict=True)
-            own = {name: flat.shown(value)[:_LONGEST] for name, value in named if value not in (None, "")}
+            own = {name: _short(flat.shown(value)) for name, value in named if value not in (None, "")}
             found = self._known[values] = Stream({**self._fixed, **own})
         return found
+
+
+def _short(value: str) -> str:
+    return value if len(value) * 4 <= _LONGEST else value.encode(errors="replace")[:_LONGEST].decode(errors="ignore")
