@@ -1,7 +1,7 @@
 """Target ``elasticsearch`` against a stand-in of ``_bulk`` and against a real OpenSearch, the same tests for both.
 
-``RUTTA_TEST_OPENSEARCH=1`` starts a node from jars of Maven Central (``tests/servers/opensearch/start``; they must be in
-the local repository); an address names another one, any other text a command that gets a free port and a folder.
+``RUTTA_TEST_OPENSEARCH=1`` starts a node from jars of Maven Central (``tests/servers/opensearch/start``; they must be
+in the local repository); an address names another one, any other text a command that gets a free port and a folder.
 """
 
 import asyncio
