@@ -137,7 +137,8 @@ def _may_have(batch: Batch, key: str) -> bool:
     rows = batch.rows
     if type(rows) is JsonRows:
         payload = rows.payload()
-        return key.encode() in payload or b"\\u00" in payload  # a key can be spelled with escapes
+        escape = b"\\u00" if key.isascii() else b"\\u"
+        return key.encode() in payload or escape in payload  # a key can be spelled with escapes
     return not isinstance(rows, PlainRows)
 
 

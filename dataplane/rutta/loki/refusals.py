@@ -42,6 +42,9 @@ _NAMED: Final = re.compile(
     r"entry with timestamp (\S+ \S+) \S+ \S+ ignored, reason: '(.*?)'(?: for stream: .*?)?,\n", re.S
 )
 _LIMITED: Final = "Per stream rate limit exceeded"
+_ACCEPTABLE: Final = re.compile(r"oldest acceptable timestamp is: (\S+)")
+_NEVER: Final = -(2**63)
+_UNSAID: Final = "Loki ignored some and does not say which; equal entries are one to it"
 _SHARD: Final = re.compile(r'(, )?__(stream|time)_shard__="[^"]*"(, )?')
 
 
@@ -50,6 +53,8 @@ def _counted(text: str, total: re.Match[str], entries: Sequence[Entry]) -> list[
     count = int(total[1])
     places = _of_stream(total[3], entries)
     named = _NAMED.findall(text)
+    if int(total[2]) < len(places) and not (total[3] and "_shard__=" in total[3]):
+        return _in_doubt(places, named, entries)
     limited = {_nanoseconds(time) for time, reason in named if reason.startswith(_LIMITED)}
     late = {_nanoseconds(time): reason for time, reason in named if not reason.startswith(_LIMITED)}
     if not late:
@@ -60,6 +65,21 @@ def _counted(text: str, total: re.Match[str], entries: Sequence[Entry]) -> list[
     left = max(0, count - len(fast))
     found = [Ignored(oldest[:left], next(iter(late.values())))]
     return [*found, Ignored(fast, _LIMITED, again=True)] if fast else found
+
+
+def _in_doubt(places: Numbers, named: Sequence[tuple[str, str]], entries: Sequence[Entry]) -> list[Ignored]:
+    """The ingester saw fewer than were sent: of those that the distributor kept back the answer says nothing.
+
+    What came too late is known all the same, by its time. The others are sent again, for the next answer to tell.
+    """
+    late = [(time, reason) for time, reason in named if not reason.startswith(_LIMITED)]
+    acceptable = [match[1] for _, reason in late if (match := _ACCEPTABLE.search(reason))]
+    oldest = [_seconds(time) * 10**9 for time in acceptable]
+    times, before = {_nanoseconds(time) for time, _ in late}, min(oldest, default=_NEVER)
+    gone = [place for place in places if entries[place].time in times or entries[place].time < before]
+    left = sorted(set(places).difference(gone))
+    found = [Ignored(gone, late[0][1])] if gone else []
+    return [*found, Ignored(left, _UNSAID, again=True)] if left else found
 
 
 def _words(text: str, named: Sequence[tuple[str, str]]) -> str:
@@ -144,7 +164,8 @@ _KINDS: Final[Sequence[tuple[re.Pattern[str], _Pick]]] = [
             _of_pairs,
         ),
         (
-            r"stream '(?P<stream>.*?)' has (label (name|value) too long|duplicate label name): '.*?'(?=; \d+ errors|\s*$)",
+            r"stream '(?P<stream>.*?)' has (label (name|value) too long|duplicate label name): '.*?'"
+            r"(?=; \d+ errors|\s*$)",
             _whole,
         ),
         (r"entry for stream '(?P<stream>.*?)' has \d+ label names; limit \d+", _whole),

@@ -20,9 +20,14 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def name_of(key: str) -> str:
-    """Make a label name of any key: letters, digits and ``_``, no digit first; ``a.b-c`` is ``a_b_c``."""
+    """Make a label name of any key: letters, digits and ``_``, no digit first; ``a.b-c`` is ``a_b_c``.
+
+    A name of nothing but ``_`` fails the whole request (500), so such a key is written in hex: ``é`` is ``key_c3a9``.
+    """
     name = _NO_NAME.sub("_", key)
-    return f"_{name}" if not name or name[0].isdigit() else name
+    if not name.strip("_"):
+        return f"key_{key.encode(errors='replace').hex()}"
+    return f"_{name}" if name[0].isdigit() else name
 
 
 class Stream:

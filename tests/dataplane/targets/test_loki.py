@@ -136,7 +136,7 @@ class Loki:
     def wrong(self, labels, at, line, metadata):
         name = self.text(labels)
         size = sum(len(key) + len(value.encode()) for key, value in metadata.items())
-        assert all(re.fullmatch(r"[a-zA-Z_]\w*", key) for key in metadata)
+        assert all(re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", key) and key.strip("_") for key in metadata)
         if at < NOW - 7 * 24 * HOUR:
             oldest = rfc3339(NOW - 7 * 24 * HOUR)
             return f"entry for stream '{name}' has timestamp too old: {rfc3339(at)}, oldest acceptable timestamp is: {oldest}"
@@ -395,6 +395,34 @@ async def test_what_is_too_far_behind_is_rejected_by_the_count(opened, api, serv
     assert api.names == ["first", "good", "other"]
     assert len(api.pushed) == 3
     assert target.status()["failures"] == {"400": 1}
+
+
+@pytest.mark.parametrize("count", [1, 25])
+async def test_what_the_distributor_kept_back_is_found_behind_what_the_ingester_says(
+    opened, api, batch, split_outcome, count
+):
+    target = await opened()
+    await target.send([batch(at("first"))])
+    late = [at(f"late{number}", NOW - 2 * HOUR - number * SECOND) for number in range(count)]
+    long = at("long", NOW + 3, fields={"x": "y" * 300_000})
+    events = batch(*late, at("old", NOW - 400 * HOUR), long, at("good", NOW + 1))
+    outcome = await target.send([events])
+    retry, rejected = split_outcome(outcome)
+    assert sorted(rejected) == [(0, row) for row in range(count + 1)]
+    assert sorted(retry) == [(0, count + 1), (0, count + 2)]
+    retry, rejected = split_outcome(await target.send([events.take([row for _, row in sorted(retry)])]))
+    assert (retry, rejected) == ([], [(0, 0)])
+    assert api.names == ["first", "good"]
+
+
+@pytest.mark.parametrize("key", ["é", "-", "_", "日本", "__"])
+async def test_a_key_without_any_letter_that_loki_knows_has_a_name_all_the_same(opened, api, batch, key):
+    target = await opened(structuredMetadata=["*"], labels=["level", f"context.{key}"])
+    await target.send([batch(at("a", fields={key: "v"}, context={key: "w"}))])
+    ((labels, found),) = api.entries.items()
+    (metadata,) = found.values()
+    assert metadata[f"key_{key.encode().hex()}"] == "v"
+    assert f'key_{key.encode().hex()}="w"' in labels
 
 
 async def test_what_is_over_a_streams_rate_alone_is_tried_again(opened, api, batch, split_outcome):
@@ -667,6 +695,24 @@ async def test_the_real_loki_takes_what_we_send(running, opened, batch, split_ou
     assert {labels["namespace"] for labels, _ in found} == {'a "b"\\\nc'}
     assert {labels["trace_id"] for labels, _ in found} == {TRACE}
     assert sorted(json.loads(line)["fields"]["n"] for _, lines in found for line in lines) == list(range(500))
+
+
+async def test_the_real_loki_takes_any_key_and_hides_what_its_distributor_kept_back(
+    running, opened, batch, split_outcome
+):
+    target = await opened(running.url, structuredMetadata=["*"], timeout="10s")
+    context, now = {"service": "doubt"}, time.time_ns()
+    keys = dict.fromkeys(("é", "-", "_", "日本", "a.b", "1"), "v")
+    assert split_outcome(await target.send([batch(at("first", now, context=context, fields=keys))])) == ([], [])
+    events = batch(
+        at("late", now - 4 * HOUR, context=context), at("old", now - 400 * HOUR, context=context),
+        at("long", now + 2, context=context, fields={"x": "y" * 300_000}), at("good", now + 1, context=context),
+    )  # fmt: skip
+    retry, rejected = split_outcome(await target.send([events]))
+    assert (sorted(retry), sorted(rejected)) == ([(0, 2), (0, 3)], [(0, 0), (0, 1)])
+    assert split_outcome(await target.send([events.take([2, 3])])) == ([], [(0, 0)])
+    found = await asyncio.to_thread(running.streams, '{service_name="doubt"}')
+    assert sorted(json.loads(line)["event"] for _, lines in found for line in lines) == ["first", "good"]
 
 
 async def test_the_real_loki_ignores_what_is_too_far_behind_and_we_know_which(running, opened, batch, split_outcome):
