@@ -53,11 +53,12 @@ def test_a_wrong_argument_is_said_and_is_exit_code_2(run, capsys, arguments, sai
 def test_peers_are_taken_in_any_case(run):
     assert run._peers("RSYSLOG,logprep") == ("rsyslog", "Logprep")
     assert run._peers("none") == ()
-    assert run._peers("all") == ("rsyslog", "syslog-ng", "Logprep")
+    assert run._peers("all") == ("rsyslog", "syslog-ng", "Logprep", "otelcol")
 
 
-def test_one_row_is_measured_and_every_event_that_was_sent_is_delivered(tmp_path):
-    arguments = ["--rows", "json", "--peers", "none", "--seconds", "0.2", "--rounds", "1", "--patience", "0"]
+@pytest.mark.parametrize("row", ["json", "logs"])
+def test_one_row_is_measured_and_every_event_that_was_sent_is_delivered(tmp_path, row):
+    arguments = ["--rows", row, "--peers", "none", "--seconds", "0.2", "--rounds", "1", "--patience", "0"]
     done = subprocess.run(
         [sys.executable, RUN, *arguments, "--output", "json", "--folder", tmp_path, "--cache", tmp_path],
         capture_output=True,
