@@ -17,6 +17,7 @@ _POLL: Final = 0.05
 _QUIET: Final = 0.4  # seconds of (nearly) no CPU time after which a program is taken to have done its work
 _IDLING: Final = 0.03  # CPU-seconds within _QUIET that are still idling: some peers poll
 _COUNTING: Final = 3.0  # seconds that a program's own counters may lag (rsyslog writes them once a second)
+_RESTING: Final = 12.0  # seconds after which a program that follows files has let go of quiet ones
 _LONGEST: Final = 120.0  # seconds to work off what is in the kernel's buffers and the program's own
 
 
@@ -32,6 +33,8 @@ def run(peer: Peer, job: Job, load: Load | None, seconds: float, folder: Path) -
     started = peer.start(job, folder)
     try:
         settle(lambda: _cpu(started), 10)
+        if load is None and job.transport == "files":
+            time.sleep(_RESTING)
         sample = _idle(started, seconds) if load is None else _loaded(started, load, seconds)
     finally:
         processes.stop([*started.processes, *started.beside])
@@ -80,9 +83,13 @@ def _loaded(started: Started, load: Load, seconds: float) -> Sample:
         raise Missing("the sender lost its connection to it")
     report = msgspec.json.decode(said, type=sender.Report)
     settled = settle(lambda: _cpu(started), _LONGEST)
+    delivered = _count(started, report.sent)
+    if _cpu(started) - settled.cpu > _IDLING:  # it had only waited for a receiver that is not measured
+        settled = settle(lambda: _cpu(started), _LONGEST)
+        delivered = _count(started, report.sent)
     rest = machine.busy() - whole - (settled.cpu - before) - report.cpu
     others = max(0.0, rest) / (time.perf_counter() - began)
-    done = Done(_count(started, report.sent), settled.cpu - before, settled.at - began, others)
+    done = Done(delivered, settled.cpu - before, settled.at - began, others)
     return _sample(started, report, done)
 
 

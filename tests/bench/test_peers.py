@@ -3,7 +3,7 @@
 import pytest
 from rutta_bench import packages, rounds
 from rutta_bench.model import Job, Missing
-from rutta_bench.peers import logprep, rsyslog, rutta, syslog_ng
+from rutta_bench.peers import logprep, otelcol, rsyslog, rutta, syslog_ng
 
 
 def test_rutta_delivered_is_summed_over_targets():
@@ -36,6 +36,16 @@ def test_logprep_stored_is_of_the_output_only():
     assert logprep.stored("") == 0
 
 
+def test_otelcol_sent_is_of_its_exporter_only():
+    page = (
+        "# HELP x\n"
+        'otelcol_exporter_sent_log_records__records__total{exporter="otlp",otel_scope_name=""} 1.4e+04\n'
+        'otelcol_receiver_accepted_log_records__records__total{receiver="filelog"} 15000\n'
+    )
+    assert otelcol.sent(page) == 14_000
+    assert otelcol.sent("") == 0
+
+
 def test_packages_to_fetch_are_read_from_what_apt_prints():
     plan = (
         "'http://deb.example/pool/libe/libestr0_0.1.11-1_amd64.deb' libestr0_0.1.11-1_amd64.deb 9204 MD5Sum:af\n"
@@ -44,7 +54,7 @@ def test_packages_to_fetch_are_read_from_what_apt_prints():
     assert packages.names(plan) == ["libestr0", "rsyslog"]
 
 
-@pytest.mark.parametrize("make", [rsyslog.make, syslog_ng.make, logprep.make])
+@pytest.mark.parametrize("make", [rsyslog.make, syslog_ng.make, logprep.make, otelcol.make])
 def test_a_peer_that_is_not_there_is_a_note_with_the_command_that_installs_it(make, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda *_args, **_named: None)
     peer = make(tmp_path, offline=True)
@@ -56,5 +66,7 @@ def test_a_peer_that_is_not_there_is_a_note_with_the_command_that_installs_it(ma
 def test_a_job_that_a_peer_cannot_do_is_missing_too(tmp_path):
     with pytest.raises(Missing, match="no tcp or udp input"):
         logprep.make(tmp_path, offline=True).start(Job(transport="tcp"), tmp_path)
+    with pytest.raises(Missing, match="log files only"):
+        otelcol.make(tmp_path, offline=True).start(Job(transport="tcp"), tmp_path)
     with pytest.raises(Missing, match="no input or output"):
         rsyslog.make(tmp_path, offline=True).start(Job(transport="http"), tmp_path)

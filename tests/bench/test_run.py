@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from rutta_bench import sender, targets
+from rutta_bench import sender
 from rutta_bench.model import Load
 from rutta_bench.rows import ROWS
 
@@ -38,7 +38,6 @@ def test_help_names_every_row(run, capsys):
     [
         (["--rows", "jsn"], "no row 'jsn'; there are json"),
         (["--peers", "vector"], "no peer 'vector'; there are all, none, rsyslog"),
-        (["--targets", "kafkaa"], "no target 'kafkaa'; there are all, none, noop, aliyun"),
         (["--seconds", "0"], "must be 0.1 to 600"),
         (["--rounds", "0"], "must be 1 to 99"),
         (["--folder", "/does/not/exist"], "/does/not/exist is no folder"),
@@ -57,25 +56,9 @@ def test_peers_are_taken_in_any_case(run):
     assert run._peers("all") == ("rsyslog", "syslog-ng", "Logprep", "otelcol")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "rows", "wanted"),
-    [
-        ([], ROWS, targets.names()),
-        (["--targets"], (), targets.names()),
-        (["--targets", "all"], (), targets.names()),
-        (["--targets", "none"], ROWS, ()),
-        (["--targets", "kafka, http"], (), ("kafka", "http")),
-        (["--rows", "json"], ROWS[:1], ()),
-        (["--rows", "json", "--targets", "file"], ROWS[:1], ("file",)),
-    ],
-)
-def test_targets_are_part_of_everything_and_can_be_had_alone(run, arguments, rows, wanted):
-    options = run._parser().parse_args(arguments)
-    assert run._wanted(options.rows, options.targets) == (rows, wanted)
-
-
-def test_one_row_is_measured_and_every_event_that_was_sent_is_delivered(tmp_path):
-    arguments = ["--rows", "json", "--peers", "none", "--seconds", "0.2", "--rounds", "1", "--patience", "0"]
+@pytest.mark.parametrize("row", ["json", "logs"])
+def test_one_row_is_measured_and_every_event_that_was_sent_is_delivered(tmp_path, row):
+    arguments = ["--rows", row, "--peers", "none", "--seconds", "0.2", "--rounds", "1", "--patience", "0"]
     done = subprocess.run(
         [sys.executable, RUN, *arguments, "--output", "json", "--folder", tmp_path, "--cache", tmp_path],
         capture_output=True,

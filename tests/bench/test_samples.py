@@ -30,3 +30,11 @@ def test_chunks_hold_whole_events_and_about_the_bytes_asked_for():
 
 def test_a_chunk_smaller_than_an_event_is_one_event():
     assert {len(one) for one in samples.chunks("json", chunk=1, total=2770)} == {samples.SIZE}
+
+
+def test_container_lines_are_events_behind_a_time_that_grows():
+    made = list(samples.container_lines(20_001))
+    assert {len(one) for one in made} == {samples.SIZE + samples.PREFIX}
+    assert [one[: samples.PREFIX] for one in made] == sorted({one[: samples.PREFIX] for one in made})
+    assert all(one[29:40] == b"Z stdout F " and json.loads(one[40:]) for one in made)
+    assert {one.count(b"\n") for one in samples.container_chunks(lines=10, total=100_000)} == {10}

@@ -28,7 +28,10 @@ _MOST: Final = 127  # entries' metadata by default: 128, one of which Loki adds 
 _LARGEST: Final = 60_000  # bytes, of 64 KiB
 
 _SERVICES: Final = tuple(f"context.{key}" for key in ("service", "serviceName", "service.name", "service_name"))
-_IDS: Final = {TRACE: (correlation.TRACE_KEYS, event_id, "trace_id"), SPAN: (correlation.SPAN_KEYS, span_id, "span_id")}
+_IDS: Final = {  # keys, how to read one, the name, and what is in all keys
+    TRACE: (correlation.TRACE_KEYS, event_id, "trace_id", "trace"),
+    SPAN: (correlation.SPAN_KEYS, span_id, "span_id", "span"),
+}
 _GROUPS: Final = ("fields", "context")
 
 
@@ -77,16 +80,18 @@ class Entries:
     def of(self, batch: Batch) -> Iterator[Entry]:
         """Yield the entry of each event."""
         lines = [_utf8(line) for line in formats.encode_lines(batch, self._format)]
-        labels = [_first(batch, _SERVICES), *(_column(batch, part) for part in self._rules.labels)]
+        look = Look(batch)
+        labels = [look.first(_SERVICES, "service"), *map(look.column, self._rules.labels)]
         write, stream = self._writer.entry, self._streams.of
-        all_of = zip(_times(batch), lines, _together(labels, len(batch)), self._metadata(batch), strict=True)
+        all_of = zip(_times(batch), lines, _together(labels, len(batch)), self._metadata(look), strict=True)
         for time, line, values, metadata in all_of:
             yield Entry(stream(values), time, line, metadata, write(time, line, metadata))
 
-    def _metadata(self, batch: Batch) -> Sequence[Pairs]:
+    def _metadata(self, look: "Look") -> Sequence[Pairs]:
+        batch = look.batch
         if ALL in self._rules.metadata:
             return [_everything(event) for event in formats.events(batch)]
-        found = [(name, _part(batch, part)) for name, part in zip(self._names, self._parts, strict=True)]
+        found = [(name, _part(look, part)) for name, part in zip(self._names, self._parts, strict=True)]
         known = [(name, column) for name, column in found if column is not None]
         if not known:
             return [()] * len(batch)
@@ -125,42 +130,63 @@ def _together(found: Sequence[Sequence[Any] | None], count: int) -> Iterator[tup
 # --- columns, of which most are not there -----------------------------------------------------------------------
 
 
-def _column(batch: Batch, part: str) -> Sequence[Any] | None:
-    """Return one part of every event, None if none has it: a look at the bytes spares the rows."""
-    group, _, key = part.partition(".")
-    if group in _GROUPS and not (group == "context" and key in (batch.context or {})) and not _may_have(batch, key):
-        return None
-    return parts.column(batch, part)
+class Look:
+    """One batch; a look at its bytes tells which keys none of its events has, and spares reading every row for them."""
+
+    def __init__(self, batch: Batch) -> None:
+        """Lines that spell a character with an escape may spell a key so: of these nothing is known."""
+        self.batch = batch
+        rows = batch.rows
+        self._payload = rows.payload() if type(rows) is JsonRows else None
+        self._unsure = not isinstance(rows, PlainRows)
+        if self._payload is not None:
+            self._unsure = b"\\u00" in self._payload
+        self._known: dict[str, bool] = {}
+
+    def may_have(self, word: str) -> bool:
+        """Whether the word may be in an event."""
+        if self._unsure or self._payload is None:
+            return self._unsure
+        if word not in self._known:
+            escaped = not word.isascii() and b"\\u" in self._payload
+            self._known[word] = escaped or word.encode() in self._payload
+        return self._known[word]
+
+    def column(self, part: str) -> Sequence[Any] | None:
+        """Return one part of every event, None if none has it."""
+        group, _, key = part.partition(".")
+        if group in _GROUPS and not (group == "context" and self.is_given(key)) and not self.may_have(key):
+            return None
+        found: Sequence[Any] = parts.column(self.batch, part)
+        return found
+
+    def is_given(self, key: str) -> bool:
+        """Whether the block's context has the key."""
+        return key in (self.batch.context or {})
+
+    def first(self, names: Sequence[str], stem: str) -> Sequence[Any] | None:
+        """Return the first of several parts that an event has; ``stem`` is in the keys of all."""
+        keys = (name.partition(".")[2] for name in names)
+        if not self.may_have(stem) and not any(map(self.is_given, keys)):
+            return None
+        found = [column for column in map(self.column, names) if column is not None]
+        if len(found) < 2:
+            return found[0] if found else None
+        return [next((one for one in row if one is not None), None) for row in zip(*found, strict=True)]
 
 
-def _may_have(batch: Batch, key: str) -> bool:
-    rows = batch.rows
-    if type(rows) is JsonRows:
-        payload = rows.payload()
-        escape = b"\\u00" if key.isascii() else b"\\u"
-        return key.encode() in payload or escape in payload  # a key can be spelled with escapes
-    return not isinstance(rows, PlainRows)
+def _part(look: Look, part: str) -> Sequence[Any] | None:
+    return _ids(look, part) if part in _IDS else look.column(part)
 
 
-def _first(batch: Batch, names: Sequence[str]) -> Sequence[Any] | None:
-    """Return the first of several parts that an event has."""
-    found = [column for column in (_column(batch, name) for name in names) if column is not None]
-    if len(found) < 2:
-        return found[0] if found else None
-    return [next((one for one in row if one is not None), None) for row in zip(*found, strict=True)]
-
-
-def _part(batch: Batch, part: str) -> Sequence[Any] | None:
-    return _ids(batch, part) if part in _IDS else _column(batch, part)
-
-
-def _ids(batch: Batch, part: str) -> Sequence[Any] | None:
+def _ids(look: Look, part: str) -> Sequence[Any] | None:
     """Return ids of traces or spans in hex; of spans and of what names its parent span from the whole event."""
-    has_spans = _may_have(batch, "span") and "span" in batch.rows.column("kind")
-    if has_spans or _may_have(batch, "parentSpanId"):
+    batch = look.batch
+    has_spans = look.may_have("span") and "span" in batch.rows.column("kind")
+    if has_spans or look.may_have("parentSpanId"):
         return [_own_ids(event)[part] for event in formats.events(batch)]
-    _, read, _ = _IDS[part]
-    found = _first(batch, _id_columns(part))
+    _, read, _, stem = _IDS[part]
+    found = look.first(_id_columns(part), stem)
     return None if found is None else [None if value is None else _hex(value, read) for value in found]
 
 
@@ -172,16 +198,15 @@ def _hex(value: Any, read: Any) -> str | None:
 
 
 def _own_ids(event: Event) -> dict[str, str]:
-    span = event.span
-    if span is not None:
-        return {TRACE: span.trace_id.hex(), SPAN: span.span_id.hex()}
-    trace, parent = correlation.take(event, {**event.context, **event.fields})
-    return {TRACE: trace.hex(), SPAN: parent.hex()}
+    trace, span = correlation.take(event, {**event.context, **event.fields})
+    if event.span is not None:
+        trace, span = event.span.trace_id or trace, event.span.span_id or span
+    return {TRACE: trace.hex(), SPAN: span.hex()}
 
 
 def _everything(event: Event) -> Pairs:
     """Name all that an event has, as much as Loki takes; the line has it whole."""
-    ids = {name: _own_ids(event)[part] for part, (_, _, name) in _IDS.items()}
+    ids = {name: _own_ids(event)[part] for part, (_, _, name, _) in _IDS.items()}
     own = {"logger": event.name, "kind": event.kind, "level": LEVEL_WORDS[event.level], **ids}
     found = {name: value for name, value in own.items() if value}
     for key, value in flat.texts(event).items():

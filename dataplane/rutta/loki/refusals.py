@@ -164,8 +164,8 @@ _KINDS: Final[Sequence[tuple[re.Pattern[str], _Pick]]] = [
             _of_pairs,
         ),
         (
-            r"stream '(?P<stream>.*?)' has (label (name|value) too long|duplicate label name): '.*?'"
-            r"(?=; \d+ errors|\s*$)",
+            r"stream '(?P<stream>.*?)' has (label (name|value) too long|duplicate label name): "
+            r"'.*?'(?=; \d+ errors|\s*$)",
             _whole,
         ),
         (r"entry for stream '(?P<stream>.*?)' has \d+ label names; limit \d+", _whole),

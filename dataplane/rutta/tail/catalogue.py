@@ -56,6 +56,11 @@ class Catalogue:
         """Those that are looked at all the time."""
         return self.register.awake
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether something may come of which the kernel does not tell."""
+        return self._folders.is_blind
+
     def scan(self, *, from_end: bool = False, all_anew: bool = False) -> None:
         """Look for what is new and what has gone; new files are read from the end, or from the beginning."""
         self.rotation.looked()

@@ -54,6 +54,11 @@ class Folders:
                 self._listings.pop(path, None)
             self._watcher.folders.clear()
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether there is a folder of which the kernel does not tell: no watch is left, or it is not there yet."""
+        return any(not listing.is_watched for listing in self._listings.values())
+
     def inside(self, path: str) -> tuple[Inside, ...]:
         """List a folder, in order of names; empty if it cannot be read."""
         listing = self._listings.get(path)

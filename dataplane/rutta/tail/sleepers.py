@@ -12,15 +12,10 @@ class Sleepers:
 
     def __init__(self, register: Register, watcher: Watcher | None) -> None:
         """Without a watcher they are looked at in turns."""
-        self._is_blind = watcher is None
+        self.is_blind = watcher is None  # not every file that sleeps could be watched
         self._register = register
         self._watcher = watcher
         self._files: dict[str, Followed] = {}
-
-    @property
-    def is_blind(self) -> bool:
-        """Whether the kernel does not tell of every file and every folder."""
-        return self._is_blind or (self._watcher is not None and self._watcher.is_short)
 
     def put(self, one: Followed) -> None:
         """Close a file, unless something of it is held, or it has grown just now."""
@@ -32,7 +27,7 @@ class Sleepers:
         ):
             return
         if self._watcher is None or not self._watcher.file(one.path):
-            self._is_blind = True
+            self.is_blind = True
         if one.has_grown():
             return
         one.close()

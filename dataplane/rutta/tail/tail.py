@@ -226,9 +226,8 @@ class Tail:
         if intake.full:
             waits.append(asyncio.ensure_future(intake.room()))
         try:
-            await asyncio.wait(
-                waits, timeout=max(0.0, due - time.monotonic()), return_when=asyncio.FIRST_COMPLETED
-            )  # fmt: skip
+            patience = max(0.0, due - time.monotonic())
+            await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for one in waits:
                 one.cancel()
@@ -244,7 +243,8 @@ class Tail:
             watcher.missed = False
         before = len(self.catalogue.files)
         self.catalogue.scan(all_anew=all_anew)
-        self._scan_at = now + (RESCAN if self._sleepers.is_blind else self.manner.rescan or RESCAN)
+        is_blind = self._sleepers.is_blind or self.catalogue.is_blind
+        self._scan_at = now + (RESCAN if is_blind else self.manner.rescan or RESCAN)
         for one in self._sleepers.grown():
             self._queue(one)
         wall = time.time()

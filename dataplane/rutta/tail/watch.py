@@ -30,7 +30,7 @@ class Watcher:
         self._inotify = inotify
         self._paths: dict[int, tuple[str, bool]] = {}  # number → path, and whether it is a folder
         self._folders: dict[str, int] = {}
-        self.is_short = False  # the system gives no more watches
+        self._is_short = False  # the system gives no more watches
 
     @property
     def descriptor(self) -> int:
@@ -58,8 +58,8 @@ class Watcher:
         try:
             return int(self._inotify.add_watch(path, mask))
         except OSError as exc:
-            if exc.errno in _LIMITS and not self.is_short:
-                self.is_short = True
+            if exc.errno in _LIMITS and not self._is_short:
+                self._is_short = True
                 log.warning(
                     "The system gives no more watches (%s), so some files are looked at every second instead; "
                     "raise fs.inotify.max_user_watches.",

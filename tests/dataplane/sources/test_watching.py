@@ -108,6 +108,17 @@ async def test_new_pods_are_told_by_the_kernel(
             await eventually(lambda number=number: intake.lines[-1] == b"%d" % number)
 
 
+async def test_a_folder_that_is_not_there_yet_is_looked_for(
+    tmp_path: Path, intake: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "RESCAN", 0.01)
+    monkeypatch.setattr(container_logs, "RESCAN", NEVER)
+    async with running(containers(tmp_path), intake):
+        await asyncio.sleep(0.05)
+        container_line(tmp_path, "first", b"first")
+        await eventually(lambda: intake.lines == [b"first"])
+
+
 @pytest.mark.parametrize("most", [None, 0, 3], ids=["no inotify", "no watch", "three watches"])
 async def test_new_pods_are_looked_for_where_the_kernel_does_not_tell(
     most: int | None, tmp_path: Path, intake: Any, eventually: Any, instance: Any, monkeypatch: pytest.MonkeyPatch

@@ -78,7 +78,7 @@ def go_time(nanoseconds):
 
 
 class Loki:
-    """``/loki/api/v1/push`` with its default limits; ``limited`` streams are at their rate, ``full`` takes no new one."""
+    """``/loki/api/v1/push`` with its default limits; ``limited`` lines come too fast, ``full`` takes no new stream."""
 
     def __init__(self):
         self.entries = {}
@@ -139,12 +139,14 @@ class Loki:
         assert all(re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", key) and key.strip("_") for key in metadata)
         if at < NOW - 7 * 24 * HOUR:
             oldest = rfc3339(NOW - 7 * 24 * HOUR)
-            return f"entry for stream '{name}' has timestamp too old: {rfc3339(at)}, oldest acceptable timestamp is: {oldest}"
+            old = f"entry for stream '{name}' has timestamp too old: {rfc3339(at)}"
+            return f"{old}, oldest acceptable timestamp is: {oldest}"
         if at > NOW + HOUR // 6:
             return f"entry for stream '{name}' has timestamp too new: {rfc3339(at)}"
         if len(line.encode()) > 262144:
             long = len(line.encode())
-            return f"max entry size '262144' bytes exceeded for stream '{name}' while adding an entry with length '{long}' bytes"
+            exceeded = f"max entry size '262144' bytes exceeded for stream '{name}'"
+            return f"{exceeded} while adding an entry with length '{long}' bytes"
         see = (
             ". Please see `limits_config.max_structured_metadata_{}` or contact your Loki administrator to increase it"
         )
@@ -197,6 +199,12 @@ class Loki:
     @property
     def lines(self):
         return sorted(line for stream in self.entries.values() for _, line in stream)
+
+    @property
+    def metadata(self):
+        """Structured metadata by the events' texts; of spans by their kind."""
+        whole = [(json.loads(line), found) for stream in self.entries.values() for (_, line), found in stream.items()]
+        return {line.get("event", line["type"]): found for line, found in whole}
 
     @property
     def names(self):
@@ -277,20 +285,20 @@ async def test_the_line_is_what_the_codec_makes_of_it(opened, api, batch, codec)
 
 async def test_everything_of_an_event_is_in_its_metadata_if_asked_for(opened, api, batch):
     one = at(
-        "e", name="n", fields={"a.b": [1], "0": "zero"}, gauges={"took": {"type": "gauge", "value": 2, "unit": "seconds"}},
+        "e", name="n", fields={"a.b": [1], "0": "zero"},
+        gauges={"took": {"type": "gauge", "value": 2, "unit": "seconds"}},
         monetaryValue={"type": "money", "amount": 3, "currency": "SEK"}, error={"message": "boom"},
     )  # fmt: skip
     target = await opened(structuredMetadata=["*"])
-    await target.send([batch(one), batch({"type": "span", "label": "s", "timestamp": NOW, "started": NOW, "finished": NOW,
-                                          "context": {"traceId": TRACE, "spanId": SPAN}})])  # fmt: skip
-    found = {
-        json.loads(line)["type"]: metadata for stream in api.entries.values() for (_, line), metadata in stream.items()
-    }
-    assert found["event"].items() >= {
-        "logger": "n", "kind": "event", "level": "info", "a_b": "[1]", "_0": "zero", "took": "2", "took_unit": "seconds",
-        "monetaryValue": "3", "error_message": "boom",
+    ids = {"traceId": TRACE, "spanId": SPAN}
+    span = {"type": "span", "label": "s", "timestamp": NOW, "started": NOW, "finished": NOW, "spanContext": ids}
+    await target.send([batch(one), batch(span)])
+    found = api.metadata
+    assert found["e"].items() >= {
+        "logger": "n", "kind": "event", "level": "info", "a_b": "[1]", "_0": "zero", "took": "2",
+        "took_unit": "seconds", "monetaryValue": "3", "error_message": "boom",
     }.items()  # fmt: skip
-    assert found["span"]["kind"] == "span"
+    assert found["span"].items() >= {"kind": "span", "trace_id": TRACE, "span_id": SPAN}.items()
 
 
 async def test_metadata_is_cut_to_what_loki_takes(opened, api, batch):
@@ -310,9 +318,7 @@ async def test_ids_of_spans_are_found_wherever_they_are(opened, api, batch):
               at("none", fields={"traceId": "no id"}), at("parent", parentSpanId=SPAN)),
         batch(at("plain one", fields={"trace_id": TRACE})),
     ])  # fmt: skip
-    found = {
-        json.loads(line)["event"]: metadata for stream in api.entries.values() for (_, line), metadata in stream.items()
-    }
+    found = api.metadata
     assert found == {
         "field": {"trace_id": TRACE}, "context": {"trace_id": TRACE}, "none": {}, "parent": {"span_id": SPAN},
         "plain one": {"trace_id": TRACE},
@@ -331,7 +337,8 @@ async def test_labels_are_those_asked_for_by_names_that_loki_takes(opened, api, 
 async def test_each_stream_is_a_request_in_order_of_time(opened, api, server, batch):
     target = await opened()
     await target.send([
-        batch(at("b", NOW + 2), at("x", level="error"), at("a", NOW + 1)), batch(at("c", NOW + 3), context={"pod": "p"}),
+        batch(at("b", NOW + 2), at("x", level="error"), at("a", NOW + 1)),
+        batch(at("c", NOW + 3), context={"pod": "p"}),
     ])  # fmt: skip
     assert len(server.seen) == 2
     assert [json.loads(line)["event"] for _, line, _ in api.pushed if '"info"' in line] == ["a", "b", "c"]
@@ -600,9 +607,10 @@ async def test_the_path_is_put_behind_the_endpoint(server, api, batch, endpoint)
 @pytest.mark.parametrize(
     "given",
     [
-        {"tenant": "a|b"}, {"username": "u"}, {"bearer": "t", "username": "u", "password": "p"}, {"compression": "Zstd"},
+        {"tenant": "a|b"}, {"username": "u"}, {"bearer": "t", "username": "u", "password": "p"},
+        {"compression": "Zstd"}, {"fixedLabels": {"a-b": "c"}}, {"streamsPerRequest": 0},
         {"labels": ["context.a-b", "fields.a_b"]}, {"labels": ["context.service_name"]}, {"labels": ["text"]},
-        {"labels": [f"fields.k{number}" for number in range(16)]}, {"fixedLabels": {"a-b": "c"}}, {"streamsPerRequest": 0},
+        {"labels": [f"fields.k{number}" for number in range(16)]},
     ],
 )  # fmt: skip
 def test_settings_that_cannot_work_are_errors(given):
@@ -686,8 +694,9 @@ async def test_the_real_loki_takes_what_we_send(running, opened, batch, split_ou
     target = await opened(running.url, encoding=encoding, timeout="10s")
     service, now = f"by-{encoding}", time.time_ns()
     context = {"service": service, "namespace": 'a "b"\\\nc', "pod": "p"}
+    fields = [{"n": number, "traceId": TRACE} for number in range(500)]
     outcome = await target.send([batch(
-        *(at(f"e{number}", now + number, fields={"n": number, "traceId": TRACE}, context=context) for number in range(500)),
+        *(at(f"e{one['n']}", now + one["n"], fields=one, context=context) for one in fields),
         at("old", now - 400 * HOUR, context=context), at("long", now, fields={"x": "y" * 300_000}, context=context),
     )])  # fmt: skip
     assert (split_outcome(outcome)[0], sorted(split_outcome(outcome)[1])) == ([], [(0, 500), (0, 501)])
@@ -729,3 +738,16 @@ async def test_the_real_loki_ignores_what_is_too_far_behind_and_we_know_which(ru
     assert split_outcome(again) == ([], [])
     found = await asyncio.to_thread(running.streams, '{service_name="behind"}')
     assert sum(len(lines) for _, lines in found) == 3, "what is sent again is one entry"
+
+
+async def test_the_real_loki_is_silent_about_all_but_the_last_stream_of_a_request(
+    running, opened, batch, split_outcome
+):
+    target = await opened(running.url, timeout="10s", streamsPerRequest=2)
+    context, now = {"service": "silent"}, time.time_ns()
+    await target.send([batch(at("first", now, context=context))])
+    late = at("late", now - 4 * HOUR, context=context)
+    outcome = await target.send([batch(late, at("other", now, level="warn", context=context))])
+    assert split_outcome(outcome) == ([], []), "Loki tells of it by now: streamsPerRequest can be more than one"
+    found = await asyncio.to_thread(running.streams, '{service_name="silent"}')
+    assert sorted(json.loads(line)["event"] for _, lines in found for line in lines) == ["first", "other"]
