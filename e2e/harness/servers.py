@@ -22,7 +22,9 @@ from harness.shell import run, until
 
 _BASE: Final = "python:3.11-slim"
 _PROGRAMS: Final = {"loki": "LOKI_IMAGE", "otelcol": "OTELCOL_IMAGE"}
-_JRE: Final = "java.base,java.management,java.naming,java.security.jgss,java.security.sasl,java.sql,jdk.unsupported"
+_JRE: Final = (
+    "java.base,java.desktop,java.management,java.naming,java.security.jgss,java.security.sasl,java.sql,jdk.unsupported"
+)
 _USER: Final = 65532
 _CONFIG: Final = "/etc/server"
 _DATA: Final = "/tmp"
