@@ -4,6 +4,7 @@ https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs. Deliv
 of a request (too old, too far behind, too long) is rejected and counted, the rest is never sent again.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -27,7 +28,7 @@ EXAMPLE: Final[Mapping[str, Any]] = {"endpoint": "http://127.0.0.1:3100"}
 _PATH: Final = "/loki/api/v1/push"
 # https://grafana.com/docs/loki/latest/operations/multi-tenancy/
 _TENANT: Final = r"^[a-zA-Z0-9!_.*'()-]{1,150}$"
-_NAME: Final = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
+_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _MOST_NAMES: Final = 15  # of a stream, by default; service_name is not counted
 
 
@@ -44,9 +45,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
             description="parts of an event that are labels: level, name, kind, context.KEY, fields.KEY; of few values"
         ),
     ] = ("level", "context.namespace", "context.container")
-    fixed_labels: Annotated[
-        dict[Annotated[str, Meta(pattern=_NAME)], str], Meta(description="labels of every stream; an event's own win")
-    ] = {}
+    fixed_labels: Annotated[dict[str, str], Meta(description="labels of every stream; an event's own win")] = {}
     service_name: Annotated[
         str, Meta(description="label service_name of events whose context names no service", min_length=1)
     ] = "rutta"
@@ -85,6 +84,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
             raise ValueError("give either bearer or username and password")
         if self.compression == "Zstd":
             raise ValueError("Loki reads gzip only; set compression to Gzip or None")
+        if wrong := [name for name in self.fixed_labels if not _NAME.fullmatch(name)]:
+            raise ValueError(f"fixedLabels: {wrong[0]!r} is no name of a label: letters, digits and _, no digit first")
         names = [entries.named(part) for part in self.labels]
         if len({*names, SERVICE}) != len(names) + 1:
             raise ValueError(f"labels: two parts have the same name ({', '.join([SERVICE, *names])})")

@@ -23,10 +23,17 @@ from rutta.targets import rabbitmq
 SERVER = shutil.which(
     "rabbitmq-server", path=os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/usr/lib/rabbitmq/bin"))
 )
-real = pytest.mark.skipif(
+without = pytest.mark.skipif(
     SERVER is None or shutil.which("epmd") is None,
     reason="rabbitmq-server is not installed (apt-get install rabbitmq-server): the tests against the real one are out",
 )
+
+
+def real(test):
+    """A test against the real one, which takes twenty seconds to start: once, for whichever worker has them all."""
+    return pytest.mark.xdist_group("rabbitmq")(without(test))
+
+
 ID = "0123456789abcdef0123456789abcdef"
 
 
