@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import socket
+import time
 import types
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,12 +29,22 @@ from rutta.targets import Gathering
 
 TARGETS = components.names("targets")
 CANARY = "c4nary-s3cret"
+VALID = "InstrumentationKey=00000000-0000-4000-8000-000000000001"  # a connection string, and a key as good as any
 
 
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Relative paths of an example land here."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Examples name their secrets by variables; without these a target would stop before the network."""
+    for name in TARGETS:
+        for value in example(name).values():
+            if isinstance(value, dict) and value.keys() == {"env"}:
+                monkeypatch.setenv(value["env"], VALID)
 
 
 def example(name: str) -> dict[str, Any]:
@@ -208,6 +219,80 @@ async def attempt(target: Any, one: Batch, *, steps: int) -> None:
         if not sending.cancelled():
             assert sending.exception() is None or isinstance(sending.exception(), Retry | Reject)
         await target.close()
+
+
+# --- what every target with an endpoint makes of answers that mean the same everywhere ---
+
+ENDPOINTS = [name for name in TARGETS if "endpoint" in example(name)]
+FOUR = [{"event": f"e{number}", "timestamp": time.time_ns()} for number in range(4)]
+
+
+async def sent(name: str, url: str, batches: list[Batch]) -> tuple[list[tuple[int, int]], list[tuple[int, int]], Any]:
+    """Send to a server; returns the places to retry, those rejected, and after how many seconds."""
+    found = example(name)
+    found["endpoint"] = re.sub(r"https?://[^/]*", url, found["endpoint"])
+    target = components.module("targets", name).make(convert(name, found), name)
+    every = [(at, row) for at, batch in enumerate(batches) for row in range(len(batch))]
+    try:
+        async with asyncio.timeout(20):
+            await target.open()
+            outcome = await target.send(batches)
+    except Retry as exc:
+        return every, [], exc.after
+    except Reject:
+        return [], every, None
+    finally:
+        await target.close()
+    places = [[(one.batch, one.row) for one in lost] for lost in (outcome.retry, outcome.rejected)]
+    return places[0], places[1], outcome.after
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+async def test_a_server_that_is_away_or_breaks_off_is_a_retry_of_everything(
+    name: str, server: Any, batch: Callable[..., Batch]
+) -> None:
+    batches = [batch(*FOUR[:3]), batch(*FOUR[3:])]
+    every = [(0, 0), (0, 1), (0, 2), (1, 0)]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    assert (await sent(name, nobody, batches))[:2] == (every, [])
+    for broken in (server.reset, server.half):
+        server.usual = broken
+        assert (await sent(name, server.url, batches))[:2] == (every, [])
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+async def test_a_busy_server_is_given_the_time_that_it_asks_for(
+    name: str, server: Any, batch: Callable[..., Batch]
+) -> None:
+    from aiohttp import web
+
+    async def busy(request: web.Request, body: bytes) -> web.StreamResponse:
+        return web.Response(status=503, headers={"Retry-After": "7"})
+
+    server.usual = busy
+    again, rejected, after = await sent(name, server.url, [batch(*FOUR)])
+    assert (sorted(again), rejected) == ([(0, 0), (0, 1), (0, 2), (0, 3)], [])
+    if server.seen:  # it speaks HTTP/1
+        assert after == 7
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+async def test_what_is_too_large_is_sent_in_parts_until_each_event_has_been_alone(
+    name: str, server: Any, batch: Callable[..., Batch]
+) -> None:
+    from aiohttp import web
+
+    async def too_large(request: web.Request, body: bytes) -> web.StreamResponse:
+        return web.Response(status=413)
+
+    server.usual = too_large
+    again, rejected, _ = await sent(name, server.url, [batch(*FOUR)])
+    if not server.seen:
+        return  # it does not speak HTTP/1, and found nobody
+    assert (again, sorted(rejected)) == ([], [(0, 0), (0, 1), (0, 2), (0, 3)])
+    assert len(server.seen) >= 4
 
 
 def secret_fields(name: str) -> list[str]:
