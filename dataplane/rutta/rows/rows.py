@@ -32,10 +32,37 @@ def join_lines(lines: Sequence[bytes]) -> bytes:
     return b"\n".join([*lines, b""])
 
 
-class JsonRows:
+class LineRows:
+    """What all have whose events are lines of a payload, which is split when somebody asks for them."""
+
+    __slots__ = ("_count", "_lines", "_payload", "codec")
+
+    def __init__(self, payload: bytes, count: int, *, codec: str, lines: Sequence[bytes] | None = None) -> None:
+        """``payload`` is newline-terminated; ``lines`` are its lines, if they are known."""
+        self.codec = codec
+        self._payload = payload
+        self._count = count
+        self._lines = lines
+
+    def __len__(self) -> int:
+        """Count the events."""
+        return self._count
+
+    def payload(self) -> bytes:
+        """Return the lines as they came."""
+        return self._payload
+
+    def lines(self) -> Sequence[bytes]:
+        """Return one line per event."""
+        if self._lines is None:
+            self._lines = split_lines(self._payload)
+        return self._lines
+
+
+class JsonRows(LineRows):
     """Lines of checked JSON objects, and the structs of the columns that were decoded with them."""
 
-    __slots__ = ("_cells", "_count", "_lines", "_payload", "codec", "plan", "structs", "written")
+    __slots__ = ("_cells", "plan", "structs", "written")
 
     def __init__(
         self,
@@ -52,28 +79,11 @@ class JsonRows:
 
         ``written`` are the keys of ``plan.raw``, encoded again.
         """
-        self.codec = codec
+        super().__init__(payload, count, codec=codec, lines=lines)
         self.plan = plan
         self.structs = structs
         self.written = written
-        self._payload = payload
-        self._count = count
-        self._lines = lines
         self._cells: Cells = {}
-
-    def __len__(self) -> int:
-        """Count the events."""
-        return self._count
-
-    def payload(self) -> bytes:
-        """Return the lines as they came."""
-        return self._payload
-
-    def lines(self) -> Sequence[bytes]:
-        """Return one line per event."""
-        if self._lines is None:
-            self._lines = split_lines(self._payload)
-        return self._lines
 
     def column(self, name: str) -> Sequence[Any]:
         """Return one part of every event; decoded now if it was not asked for at the start."""
@@ -106,31 +116,14 @@ class JsonRows:
         )
 
 
-class PlainRows:
+class PlainRows(LineRows):
     """Lines of text, in any encoding; nothing of them is looked at until somebody asks."""
 
-    __slots__ = ("_count", "_lines", "_payload", "codec")
+    __slots__ = ()
 
     def __init__(self, payload: bytes, count: int, *, codec: str = "plain") -> None:
         """``payload`` is newline-terminated."""
-        self.codec = codec
-        self._payload = payload
-        self._count = count
-        self._lines: Sequence[bytes] | None = None
-
-    def __len__(self) -> int:
-        """Count the events."""
-        return self._count
-
-    def payload(self) -> bytes:
-        """Return the lines as they came."""
-        return self._payload
-
-    def lines(self) -> Sequence[bytes]:
-        """Return one line per event."""
-        if self._lines is None:
-            self._lines = split_lines(self._payload)
-        return self._lines
+        super().__init__(payload, count, codec=codec)
 
     def texts(self) -> list[str]:
         """Return the lines as text; bytes that are not UTF-8 are U+FFFD."""

@@ -6,13 +6,13 @@ from typing import Any
 from rutta.events import syslog
 from rutta.events.event import INFO, Event
 from rutta.rows import columns
-from rutta.rows.rows import Cells, join_lines, split_lines
+from rutta.rows.rows import Cells, LineRows, join_lines
 
 
-class SyslogRows:
+class SyslogRows(LineRows):
     """Lines of syslog; a NUL in a text stands for a newline."""
 
-    __slots__ = ("_cells", "_count", "_found", "_lines", "_payload", "_received", "_times_given", "codec")
+    __slots__ = ("_cells", "_found", "_received", "_times_given")
 
     def __init__(
         self,
@@ -24,28 +24,11 @@ class SyslogRows:
         lines: Sequence[bytes] | None = None,
     ) -> None:
         """``payload`` is newline-terminated. ``received``, ``times_given``: as in ``events.syslog.reader``."""
-        self.codec = "syslog"
-        self._payload = payload
-        self._count = count
+        super().__init__(payload, count, codec="syslog", lines=lines)
         self._received = received
         self._times_given = times_given
-        self._lines = lines
         self._found: list[syslog.Found] | None = None
         self._cells: Cells = {}
-
-    def __len__(self) -> int:
-        """Count the events."""
-        return self._count
-
-    def payload(self) -> bytes:
-        """Return the lines as they came."""
-        return self._payload
-
-    def lines(self) -> Sequence[bytes]:
-        """Return one line per event."""
-        if self._lines is None:
-            self._lines = split_lines(self._payload)
-        return self._lines
 
     def column(self, name: str) -> Sequence[Any]:
         """Return one part of every event."""
