@@ -122,6 +122,7 @@ class Pods:
         self.is_synced = False
         self.problem = ""
         self.watches = 0
+        self.told = asyncio.Event()  # set when the API server has told of all pods, or could not
         self._account = account
         self._changed = changed
         self._pods: dict[str, Pod] = {}
@@ -176,6 +177,7 @@ class Pods:
                 "again.", problem, extra={"event": "pods_unwatched"},
             )  # fmt: skip
         self.problem = problem[:300]
+        self.told.set()
 
     def _session(self) -> Any:
         import ssl
@@ -211,6 +213,7 @@ class Pods:
                 break
         self._gone |= self._pods.keys() - seen
         self.is_synced, self.problem = True, ""
+        self.told.set()
         return page.metadata.resource_version
 
     async def _follow(self, session: Any, version: str) -> str:

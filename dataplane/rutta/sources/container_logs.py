@@ -5,6 +5,7 @@ labels, annotations, images and owners; it may be away.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -133,11 +134,19 @@ class ContainerLogs:
         if watching is not None:
             watching.add_done_callback(_say_bug)
         try:
+            await self._until_known()
             await self.tail.serve(intake)
         finally:
             if watching is not None:
                 watching.cancel()
                 await asyncio.wait({watching})
+
+    async def _until_known(self) -> None:
+        """Wait a moment for the pods that are there, so that what is read first has everything."""
+        pods = self.pods
+        if pods is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(pods.told.wait(), HOLD)
 
     def stop(self) -> None:
         """Make ``serve`` return."""

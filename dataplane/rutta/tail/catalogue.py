@@ -45,6 +45,7 @@ class Catalogue:
         self._folders = folders
         self._originals = Originals(())
         self._recovery: Recovery | None = None
+        self._is_begun = False  # whether the first look is over
 
     @property
     def files(self) -> dict[Key, Followed]:
@@ -66,6 +67,9 @@ class Catalogue:
         self.rotation.looked()
         self._folders.round(all_anew=all_anew)
         found = self._finder.find(self._folders)
+        if self._is_begun and self._recovery is not None:
+            self._recovery.forget_gone()
+            self._recovery = None if self._recovery.is_over else self._recovery
         lost = dict(self.files)
         fresh: dict[Key, str] = {}
         for path, key in found.items():
@@ -96,16 +100,21 @@ class Catalogue:
 
     def recover(self) -> None:
         """Find what was rotated away while nothing ran; to be called after the first scan."""
-        recovery, self._recovery = self._recovery, None
-        if recovery is not None:
-            recovery.finish()
+        self._is_begun = True
+        if self._recovery is not None:
+            self._recovery.finish()
 
     def _find(self, path: str, key: Key, *, from_end: bool) -> None:
         """Follow a file that is found for the first time."""
         recovery = self._recovery
         entry = None if recovery is None else recovery.entry_of(path, key)
         one = self.register.follow(path, live=path)
-        if one is None or (recovery is not None and entry is not None and recovery.resume(one, entry)):
+        if one is None:
+            return
+        is_resumed = recovery is not None and entry is not None and recovery.resume(one, entry)
+        if recovery is not None and self._is_begun:
+            recovery.wanted(path)
+        if is_resumed:
             return
         if self._originals.has(one):
             self.register.leave_alone(one)

@@ -38,6 +38,10 @@ class Finished:
         """Give them all."""
         return (entry for known in self._of.values() for entry, _ in known)
 
+    def of(self, live: str) -> list[Entry]:
+        """Give those of one log, oldest first."""
+        return [entry for entry, _ in self._of.get(live, ())]
+
     def has(self, live: str, path: str) -> bool:
         """Whether a file is one of them."""
         return any(is_finished(entry, path) for entry, _ in self._of.get(live, ()))

@@ -1,4 +1,8 @@
-"""What is made, after a restart, of what was known before it: files are read on, wherever they are now."""
+"""What is made, after a restart, of what was known before it: files are read on, wherever they are now.
+
+A file that is there and that nobody wants now stays on record: what tells whether it is wanted (a pod's labels, say)
+may not be known yet. It goes on where it was when it is wanted again.
+"""
 
 import os
 from collections.abc import Sequence
@@ -52,20 +56,42 @@ class Recovery:
     # --- those that were rotated away --------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Find what was rotated away while nothing ran; to be called when all that is live is followed."""
+        """Find what was rotated away while nothing ran; to be called when all that is wanted is followed."""
         finished = self._register.finished = Finished(self._ended)
         for live in finished.lives():
             finished.keep(live, len(self._relatives.older(live)))
         by_live: dict[str, list[Entry]] = {}
         for entry in (*self._entries.values(), *finished):
-            if not entry.copy:
-                by_live.setdefault(entry.path, []).append(entry)
+            by_live.setdefault(entry.path, []).append(entry)
+        followed = {one.live for one in self._register.files.values()}
+        self._entries = self._register.waiting = {}
         for live, known in by_live.items():
-            self._recover(live, known)
+            if live in followed or not os.path.lexists(live):
+                self._recover(live, known)
+            else:
+                self._entries |= {entry.key: entry for entry in known if not entry.ended}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether something was made of everything."""
+        return not self._entries
+
+    def wanted(self, live: str) -> None:
+        """A log that was not wanted is followed now: find what else is known of it."""
+        keys = [key for key, entry in self._entries.items() if entry.path == live]
+        self._recover(live, [*map(self._entries.pop, keys), *self._register.finished.of(live)])
+
+    def forget_gone(self) -> None:
+        """What is not wanted and whose folder is gone will never be."""
+        for key in [key for key, entry in self._entries.items() if not os.path.isdir(os.path.dirname(entry.path))]:
+            del self._entries[key]
 
     def _recover(self, live: str, known: Sequence[Entry]) -> None:
         """Find the generations of one log that were known, and those that came after all of them."""
         folder, names = os.path.dirname(live), self._relatives.older(live)
+        known = [entry for entry in known if not entry.copy]
+        if not known:
+            return
         places: list[str] = []
         for entry in sorted(known, key=lambda entry: not entry.fingerprint.size):  # what is known for certain first
             if (place := self._place(folder, entry, places)) is not None:

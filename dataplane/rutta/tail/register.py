@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from rutta.message import Receipt
+from rutta.tail.checkpoints import Entry
 from rutta.tail.fingerprint import Key, head_of
 from rutta.tail.finished import Finished
 from rutta.tail.followed import Followed
@@ -30,6 +31,7 @@ class Register:
         self.files: dict[Key, Followed] = {}
         self.awake: dict[Key, Followed] = {}  # those that are looked at all the time
         self.finished = Finished()
+        self.waiting: Mapping[Key, Entry] = {}  # of a run before this one, and not wanted now
         self.abandoned = 0  # bytes that were there and could not be read
         self._make = make
         self._relatives = relatives

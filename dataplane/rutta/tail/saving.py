@@ -60,6 +60,7 @@ class Saver:
                 is_moving = True
             lines.append(line)
         lines += register.finished.lines()
+        lines += map(encode, register.waiting.values())
         return self._checkpoints.content(lines), is_moving
 
     async def _save(self, content: bytes) -> None:

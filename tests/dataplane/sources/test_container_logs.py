@@ -336,3 +336,39 @@ async def test_a_trace_is_shipped_when_nothing_follows_it(tmp_path: Path, intake
         await eventually(
             lambda: [json.loads(line) for line in intake.lines] == [{"message": "ERROR it failed\n\tat frame"}]
         )
+
+
+async def test_a_restart_goes_on_where_it_was_though_no_pod_is_known_yet(
+    tmp_path: Path, intake: Any, eventually: Any, api: Api
+) -> None:
+    write(tmp_path, b"known")
+    write(tmp_path, b"never listed", pod="static")
+    async with running(make(tmp_path), intake):
+        await eventually(lambda: len(intake.lines) == 2)
+    write(tmp_path, b"meanwhile")
+    write(tmp_path, b"meanwhile, too", pod="static")
+    async with running(make(tmp_path), intake):
+        await eventually(lambda: len(intake.lines) >= 4)
+    assert sorted(intake.lines) == [b"known", b"meanwhile", b"meanwhile, too", b"never listed"]
+    known = [block.context for block in intake.blocks if block.context["pod"] == "web-1"]
+    assert {context["image"] for context in known} == {"shop/web:1"}
+
+
+async def test_what_is_on_record_stays_so_while_it_is_not_wanted(
+    tmp_path: Path, intake: Any, eventually: Any, api: Api
+) -> None:
+    """Labels are unknown while the API server is away: at a start as at any other time."""
+    write(tmp_path, b"first")
+    selected = {"include": {"labels": {"app": "web"}}}
+    async with running(make(tmp_path, **selected), intake):
+        await eventually(lambda: intake.lines == [b"first"])
+    api.refuses = True
+    write(tmp_path, b"second")
+    for _ in range(2):  # and whoever comes after somebody who never knew
+        source = make(tmp_path, **selected)
+        async with running(source, intake):
+            await eventually(lambda source=source: source.status()["metadata"]["problem"] and source.tail.is_saved)
+    api.refuses = False
+    async with running(make(tmp_path, **selected), intake):
+        await eventually(lambda: len(intake.lines) >= 2)
+    assert intake.lines == [b"first", b"second"]
