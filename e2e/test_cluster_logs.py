@@ -78,12 +78,18 @@ class Writers:
         return "running" in status.get("state", {})
 
     def on_disk(self, name: str) -> dict[str, int]:
-        """Return how many lines each process of a pod has on its node's disk, rotated files as well."""
-        pattern = f"/var/log/pods/{self.kubectl.namespace}_{name}_*/script/*.log*"
-        numbers = r"""grep -ohE '("s":"|s=)[^" ]+(","n":| n=)[0-9]+'"""
-        highest = 'sed -E \'s/.*(:"|s=)([^" ]+)(","n":| n=)([0-9]+)/\\2 \\4/\' | sort -k1,1 -k2,2nr | sort -su -k1,1'
-        said = run("docker", "exec", self.nodes[name], "sh", "-c", f"zcat -f {pattern} | {numbers} | {highest}")
-        return {maker: int(number) + 1 for maker, number in (line.split() for line in said.splitlines())}
+        """Return how many lines each process of a pod has on its node's disk, rotated files as well.
+
+        Numbers grow, and no file is of two processes: the last line of each file tells.
+        """
+        files = f"/var/log/pods/{self.kubectl.namespace}_{name}_*/script/*.log*"
+        text = "case $f in *.gz) zcat $f | tail -c 4096;; *) tail -c 4096 $f;; esac 2>/dev/null"
+        loop = f"for f in {files}; do {text} | grep -aoE '{_NUMBERED}' | tail -n 1; done"
+        found: dict[str, int] = {}
+        for line in run("docker", "exec", self.nodes[name], "sh", "-c", loop, timeout=300).splitlines():
+            maker, number = re.sub(r'^("s":"|s=)|"|,', "", line.replace('"n":', " n=")).split(" n=")
+            found[maker] = max(int(number) + 1, found.get(maker, 0))
+        return found
 
     def stop(self) -> None:
         """Have no pod write any more; their logs stay, since the pods do."""
@@ -92,6 +98,7 @@ class Writers:
                 self.kubectl("exec", name, "--", "/venv/bin/python", "-c", _STOP)
 
 
+_NUMBERED = r"""("s":"|s=)[^" ]+(","n":| n=)[0-9]+"""
 _STOP = "import os, signal; os.kill(1, signal.SIGUSR1)"
 
 
