@@ -108,6 +108,20 @@ class Logs:
     def __init__(self, kubectl: Kubectl, cluster: Cluster) -> None:
         self.kubectl, self.cluster = kubectl, cluster
 
+    def until_routers_send_to(self, target: str) -> None:
+        """Wait until every router has taken a changed target up: the kubelet hands it to them in its own time."""
+        self.kubectl.until_ready("RuttaRouter", "logs", seconds=240)
+
+        def all_do() -> bool:
+            found = {one["metadata"]["name"]: self._targets(one) for one in self.kubectl.pods("logs")}
+            assert all(targets == [target] for targets in found.values()), found
+            return len(found) > 0
+
+        until(all_do, 180, f"every router sends to {target}", pause=1)
+
+    def _targets(self, pod: Object) -> list[str]:
+        return [one["name"] for one in self.kubectl.status_page(pod["metadata"]["name"])["targets"]]
+
     def roll_shippers(self) -> None:
         """Start every shipper anew."""
         self.kubectl("rollout", "restart", "daemonset/node-shipper")
@@ -172,6 +186,7 @@ def test_every_line_of_every_pod_arrives_whatever_happens(
     receiver = Receiver(apps, node=nodes[0])
     logs.patch("RuttaRouter", "logs", {"spec": {"replicas": 2, "targets": [http_target(receiver.url)]}})
     topology, writers = Logs(logs, cluster), Writers(apps)
+    topology.until_routers_send_to("receiver")
     for number, form in enumerate(FORMS):
         for at, node in enumerate(nodes):
             writers.start(f"{form}-{at}", form, size.rate, node, annotations=_annotations(number))
