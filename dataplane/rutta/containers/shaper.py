@@ -19,6 +19,7 @@ from rutta.message import Block
 from rutta.tail.shaping import Made
 
 PATIENCE: Final = 10.0  # seconds that the rest of a line is waited for
+BEFORE: Final = -1  # the offset of what begins in the file before
 
 _encode = msgspec.json.Encoder().encode
 
@@ -75,6 +76,7 @@ class ContainerLines:
 
     streams: Final = len(cri.STREAMS)
     takes_lines: Final = True
+    inherits: Final = True
     broken: Final = ""
 
     def __init__(
@@ -240,6 +242,19 @@ class ContainerLines:
         held, self._events[stream] = self._events[stream], None
         return [] if held is None else self._blocks(stream, [(held.line_time, held.parts)], held.start)
 
+    def inherit(self, older: "ContainerLines") -> None:
+        """Hold what the file before this one ends with, and go on with its traces."""
+        self._parts, older._parts = older._parts, self._parts
+        self._events, older._events = older._events, self._events
+        self._rules, older._rules = older._rules, self._rules
+        for held in (*self._parts, *self._events):
+            if held is not None:
+                held.start = BEFORE
+
+    def has_inherited(self, stream: int) -> bool:
+        """Whether something is held that begins in the file before."""
+        return any(held is not None and held.start == BEFORE for held in (self._parts[stream], self._events[stream]))
+
     def finish(self) -> Sequence[Made]:
         """Nothing more comes."""
         return [made for stream in range(self.streams) for made in self._end_part(stream)]
@@ -253,7 +268,7 @@ class ContainerLines:
     def floor(self, stream: int, otherwise: int) -> int:
         """Return where the first line that is held stands."""
         starts = [held.start for held in (self._parts[stream], self._events[stream]) if held is not None]
-        return min(starts, default=otherwise)
+        return max(0, min(starts, default=otherwise))
 
 
 def _number(stream: bytes) -> int | None:

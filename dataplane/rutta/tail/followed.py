@@ -8,7 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rutta.tail.checkpoints import Entry
 from rutta.tail.fingerprint import LENGTH, PACKED, Head, Key, head_of, opened
@@ -16,6 +16,9 @@ from rutta.tail.limits import Bucket
 from rutta.tail.marks import Mark
 from rutta.tail.packed import Packed
 from rutta.tail.shaping import Shaper
+
+if TYPE_CHECKING:
+    from rutta.tail.seams import Seam
 
 LAST: Final = 64  # bytes before the position that are read again each time: other ones there mean it was written anew
 BACK: Final = 64 * 1024  # bytes before the end in which the begin of a last, unfinished line is looked for
@@ -30,9 +33,9 @@ class Followed:
     """One file. ``position`` is the offset up to which all was read and handed to the shaper."""
 
     __slots__ = (
-        "_descriptor", "_last", "_packed", "_samples", "bucket", "ends", "grown_at", "head", "is_copy", "is_ended",
-        "is_queued", "is_skipping", "key", "live", "lost_at", "marks", "path", "position", "seen", "shaper", "siblings",
-        "size",
+        "_descriptor", "_last", "_packed", "_samples", "bucket", "dry_at", "ends", "grown_at", "has_begun", "head",
+        "is_copy", "is_ended", "is_queued", "is_skipping", "key", "live", "lost_at", "marks", "path", "pins",
+        "position", "seam", "seen", "shaper", "siblings", "size",
     )  # fmt: skip
 
     def __init__(self, path: str, key: Key, shaper: Shaper, bucket: Bucket) -> None:
@@ -50,6 +53,10 @@ class Followed:
         self.siblings: frozenset[Key] = frozenset()
         self.lost_at: float | None = None  # since when it is not where files are looked for
         self.grown_at = time.monotonic()
+        self.dry_at = 0.0  # when it was last read to its end, monotonic
+        self.has_begun = False  # whether anything was read
+        self.seam: Seam | None = None  # what it has from the file before it
+        self.pins: dict[int, int] = {}  # by stream, where something begins that goes on in the next file
         self.is_skipping = False  # inside of an over-long line
         self.is_queued = False
         self.is_ended = False  # nothing more is read of it
@@ -160,7 +167,7 @@ class Followed:
     def lows(self) -> list[int]:
         """Return for each stream the offset before which all is done."""
         return [
-            max(mark.low(self.shaper.floor(stream, self.position)), self.ends[stream])
+            max(mark.low(self.pins.get(stream, self.shaper.floor(stream, self.position))), self.ends[stream])
             for stream, mark in enumerate(self.marks)
         ]
 
@@ -174,7 +181,7 @@ class Followed:
     @property
     def is_done(self) -> bool:
         """Whether all that was read of it is done."""
-        return not any(self.marks)
+        return not self.pins and not any(self.marks)
 
     def look(self, now: float) -> None:
         """Notice how long it is now, for ``behind``; ``now`` is of the wall clock."""

@@ -3,6 +3,7 @@
 Pure. Dates in names (kubelet, logrotate's ``dateext``) grow with time, numbers shrink.
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -39,6 +40,11 @@ def _suffix(name: str, live: str) -> str | None:
         if name.startswith(start) and (match := _SUFFIX.fullmatch(name[len(start) :])) is not None:
             return match[1]
     return None
+
+
+def age(path: str, live: str) -> tuple[int, int] | None:
+    """Return what sorts the generations of a log from old to new, by paths; None if a name tells no order."""
+    return _age(os.path.basename(path), os.path.basename(live))
 
 
 def _age(name: str, live: str) -> tuple[int, int] | None:

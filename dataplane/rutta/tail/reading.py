@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from rutta.listeners import Intake
+from rutta.tail import seams
 from rutta.tail.fingerprint import BROKEN
 from rutta.tail.followed import CutShort, Followed
 from rutta.tail.limits import Bucket
@@ -49,6 +50,7 @@ class Reader:
         """Read a piece of a file; say whether there may be more at once."""
         if one.is_ended or self._must_wait(one):
             return False
+        one.has_begun = True
         is_partial = one.position < max(one.ends)
         buffer = self._buffer
         try:
@@ -63,7 +65,10 @@ class Reader:
             return True
         used = self._use(one, buffer, count, intake) if count else 0
         self._tell(intake)
-        return count == len(buffer) or (is_partial and used > 0)
+        is_dry = count < len(buffer) and not (is_partial and used > 0)
+        if is_dry:
+            one.dry_at = time.monotonic()
+        return not is_dry
 
     def _must_wait(self, one: Followed) -> bool:
         if not self._manner.rate or self._manner.over == "Drop" or not one.bucket.is_empty(time.monotonic()):
@@ -116,7 +121,12 @@ class Reader:
     def offer(self, one: Followed, made: Sequence[Made], intake: Intake) -> None:
         """Hand blocks over, and remember whose they are."""
         for block, start, stream in made:
-            one.marks[stream].sent(start, intake.offer(block))
+            receipt = intake.offer(block)
+            one.marks[stream].sent(start, receipt)
+            if one.seam is not None:
+                one.seam.sent(stream, receipt)
+        if one.seam is not None and one.seam.is_closed(one.shaper):
+            one.seam = None
         if made:
             self.touched.add(one)
 
@@ -126,8 +136,10 @@ class Reader:
                 intake.refuse(word, count)
             self._refused.clear()
 
-    def last(self, one: Followed, intake: Intake) -> None:
-        """Hand over what the end of a file makes whole: a last line needs no newline."""
+    def last(self, one: Followed, intake: Intake, heir: Followed | None) -> None:
+        """Hand over what the end of a file makes whole: a last line needs no newline. ``heir``: what comes next, if
+        nothing was read of it; it goes on with what is held.
+        """
         if one.shaper.takes_lines and not one.is_skipping:
             try:
                 count = one.read(self._buffer) or 0
@@ -138,6 +150,8 @@ class Reader:
                 start, only = one.position, one.only
                 one.pass_by(self._buffer, count)
                 self.offer(one, one.shaper.shape(self._buffer, count + 1, start, only=only), intake)
+        if heir is not None:
+            seams.begin(heir, [one])
         self.offer(one, one.shaper.finish(), intake)
         self._tell(intake)
         self.touched.add(one)

@@ -13,6 +13,7 @@ from rutta.tail.followed import Followed
 from rutta.tail.globs import regular
 from rutta.tail.limits import Bucket
 from rutta.tail.relatives import Relatives
+from rutta.tail.seams import Generations
 from rutta.tail.shaping import Shaper
 
 log = logging.getLogger("rutta.tail")
@@ -30,6 +31,7 @@ class Register:
         """``bucket`` makes the bound of a file."""
         self.files: dict[Key, Followed] = {}
         self.awake: dict[Key, Followed] = {}  # those that are looked at all the time
+        self.generations = Generations(self.files)
         self.finished = Finished()
         self.waiting: Mapping[Key, Entry] = {}  # of a run before this one, and not wanted now
         self.abandoned = 0  # bytes that were there and could not be read
@@ -53,12 +55,17 @@ class Register:
             self.complain(path, f"cannot be opened: {exc.strerror}")
             return None
         one.head = head_of(one.first())
-        if lost:
-            one.lost_at = time.monotonic()
         one.siblings = frozenset(self._relatives.keys(live))
         self._complained.discard(path)
         self.put(one)
+        if lost:
+            self.lost(one)
         return one
+
+    def lost(self, one: Followed) -> None:
+        """It is not where files are looked for: it will not grow for long."""
+        one.lost_at = time.monotonic()
+        self.generations.add(one)
 
     def followed(self, path: str, key: Key, live: str) -> Followed:
         """Make one that is not in here yet."""
@@ -140,6 +147,7 @@ class Register:
         """Forget the files that have ended and of which all is done; what is still on disk is remembered as that."""
         for one in [one for one in self.files.values() if one.is_ended and one.lost_at is not None and one.is_done]:
             del self.files[one.key]
+            self.generations.forget(one.live)
             self.finished.add(one.entry(ended=True), len(self._relatives.older(one.live)))
 
     def under_way(self) -> list[Receipt]:

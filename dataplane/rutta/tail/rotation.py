@@ -40,14 +40,14 @@ class Rotation:
     def lose(self, one: Followed) -> None:
         """It is not where files are looked for: it was renamed, removed, or compressed."""
         is_first = one.lost_at is None
-        if is_first:
-            one.lost_at = time.monotonic()
-        if one.is_ended:
-            return
         folder = os.path.dirname(one.path)
         name = self._relatives.name_of(folder, one.key)
-        if name is not None:
+        if name is not None and not one.is_ended:
             one.path = f"{folder}/{name}"
+        if is_first:
+            self._register.lost(one)
+        if one.is_ended:
+            return
         self._register.awake[one.key] = one
         if not one.is_open:
             self._open(one)
@@ -100,6 +100,8 @@ class Rotation:
         one.close()
         one.is_ended = True
         self._register.put(new)
+        if new.lost_at is not None:
+            self._register.generations.add(new)
 
     def _follow_newer(self, live: str, name: str) -> None:
         """Follow the generations that came after one."""
@@ -135,5 +137,7 @@ class Rotation:
         if heir is None:
             return False
         heir.shaper, heir.marks, one.marks = one.shaper, one.marks, [Mark() for _ in one.marks]
+        heir.seam, heir.pins, one.seam, one.pins = one.seam, one.pins, None, {}
+        heir.has_begun = one.has_begun
         heir.resume(one.position, one.ends, head=one.head)
         return True

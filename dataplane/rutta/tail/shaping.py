@@ -1,7 +1,7 @@
 """What becomes of the bytes of a file: blocks. One shaper per file; each source has its own kind."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 from rutta.message import Block
 from rutta.net import framing
@@ -49,8 +49,31 @@ class Shaper(Protocol):
     def is_holding(self) -> bool:
         """Whether ``due`` may have something some time."""
 
+    @property
+    def inherits(self) -> bool:
+        """Whether a file may begin with the rest of what the file before it ends with."""
 
-class Lines:
+    def inherit(self, older: Self) -> None:
+        """Hold what is held of the file before, which was read to its end, and is from now on not held there."""
+
+    def has_inherited(self, stream: int) -> bool:
+        """Whether something of the file before is still held."""
+
+
+class Alone:
+    """A file that has nothing to do with the one before it."""
+
+    inherits = False
+
+    def inherit(self, older: Self) -> None:
+        """Nothing is taken over."""
+
+    def has_inherited(self, stream: int) -> bool:
+        """Nothing was."""
+        return False
+
+
+class Lines(Alone):
     """Whole lines as they are; over-long ones are left out."""
 
     streams = 1
@@ -83,7 +106,7 @@ class Lines:
         return otherwise
 
 
-class Frames:
+class Frames(Alone):
     """What ends otherwise than by lines (log4j's XML, MessagePack); keeps the beginning of what is not whole."""
 
     streams = 1

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rutta.listeners import Intake
-from rutta.tail import saving, watch
+from rutta.tail import saving, seams, watch
 from rutta.tail.catalogue import Catalogue, Finder
 from rutta.tail.checkpoints import Checkpoints
 from rutta.tail.fingerprint import BROKEN
@@ -188,6 +188,8 @@ class Tail:
                     return
 
     def _piece(self, one: Followed, intake: Intake) -> bool:
+        if not (one.has_begun or self._begin_file(one)):
+            return False
         try:
             if self._reader.piece(one, self.catalogue.rotation, intake):
                 return True
@@ -195,12 +197,13 @@ class Tail:
             if isinstance(exc, FileNotFoundError):  # it has moved: the next look tells where
                 self._scan_at = min(self._scan_at, time.monotonic() + SETTLE)
             self.catalogue.register.unreadable(one, exc)
+            one.dry_at = time.monotonic()
             return False
         if one.shaper.broken and not one.is_ended:
             self.catalogue.register.complain(one.path, f"is not read any further: {one.shaper.broken}")
             self.catalogue.register.end(one)
         elif self.catalogue.register.is_over(one):
-            self._reader.last(one, intake)
+            self._reader.last(one, intake, self._heir(one))
             self.catalogue.register.end(one)
         elif time.monotonic() - one.grown_at > IDLE or len(self.catalogue.awake) > self._most_open:
             self._sleepers.put(one)
@@ -208,11 +211,25 @@ class Tail:
                 self._scan_at = min(self._scan_at, time.monotonic() + RESCAN)
         return False
 
+    def _begin_file(self, one: Followed) -> bool:
+        """Let a file begin where the one before it has stopped; False while that is not read to its end."""
+        older = self.catalogue.register.generations.before(one)
+        if not seams.may_begin(one, older):
+            return False
+        seams.begin(one, older)
+        return True
+
+    def _heir(self, one: Followed) -> Followed | None:
+        """Return the next generation, if it can go on with what is held of this one: nothing was read of it yet."""
+        heir = self.catalogue.register.generations.after(one) if one.shaper.inherits else None
+        return None if heir is None or heir.has_begun or heir.is_ended or heir.is_copy else heir
+
     def _hand_over_due(self, intake: Intake) -> None:
         """Hand over what has waited too long for what belongs to it."""
-        now = time.monotonic()
         for one in self.catalogue.awake.values():
-            if one.shaper.is_holding and (made := one.shaper.due(now)):
+            if not one.shaper.is_holding or (one.lost_at is not None and self._heir(one) is not None):
+                continue
+            if made := one.shaper.due(one.dry_at):  # what is not read yet may be what it waits for
                 self._reader.offer(one, made, intake)
 
     async def _wait(self, intake: Intake) -> None:

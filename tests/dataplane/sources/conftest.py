@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rutta.message import Block, Receipt
-from rutta.tail import checkpoints, register, saving, tail
+from rutta.tail import checkpoints, register, saving, seams, tail
 
 
 class FakeIntake:
@@ -77,6 +77,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "RESCAN", 0.01)
     monkeypatch.setattr(tail, "SETTLE", 0.001)
     monkeypatch.setattr(register, "STALE", 0.1)
+    monkeypatch.setattr(seams, "SETTLED", 0.03)
     monkeypatch.setattr(saving, "EVERY", 0.005)
     monkeypatch.setattr(saving, "SHARE", 0)
     monkeypatch.setattr(checkpoints, "LOCK_EVERY", 0.005)
