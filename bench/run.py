@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rutta_bench import machine, report, rounds, targets
+from rutta_bench.marks import place
 from rutta_bench.model import Peer
 from rutta_bench.peers import logprep, otelcol, rsyslog, rutta, syslog_ng
 from rutta_bench.rows import BY_KEY, ROWS, TARGETS, Row
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcomes=outcomes,
     )
     if options.into:
-        options.into.write_text(report.replaced(options.into.read_text(), report.markdown(run)))
+        options.into.put(report.markdown(run))
     _print(run, options.output)
     return OK if all(outcome.lines[0].rounds for outcome in outcomes) else BROKEN
 
@@ -125,7 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", choices=("terminal", "markdown", "json"), default="terminal", help="form of stdout")
     parser.add_argument(
-        "--into", type=_document, metavar="FILE", help="also put the Markdown between the marks of this document"
+        "--into",
+        type=lambda text: place(text, "bench"),
+        metavar="FILE[#PLACE]",
+        help="also put the Markdown between the marks of this document (<!-- PLACE: begin -->; default: bench)",
     )
     parser.add_argument("--offline", action="store_true", help="fetch no peers; what is missing becomes a note")
     parser.add_argument("--cache", type=Path, default=cache, metavar="DIR", help=f"where peers are kept ({cache})")
@@ -176,13 +180,6 @@ def _count(text: str) -> int:
     if not 1 <= (value := int(text)) <= 99:
         raise argparse.ArgumentTypeError("must be 1 to 99")
     return value
-
-
-def _document(text: str) -> Path:
-    document = Path(text)
-    if not document.is_file() or not report.has_marks(document.read_text()):
-        raise argparse.ArgumentTypeError(f"{text} is no document with the lines {report.BEGIN} and {report.END}")
-    return document
 
 
 def _folder(text: str) -> Path:

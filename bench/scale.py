@@ -18,9 +18,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rutta_bench import machine
+from rutta_bench.marks import place
 from rutta_scale import report, stand_in
 from rutta_scale.api import Api
 from rutta_scale.phases import Asked, Bench
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place.end(keep=options.keep)
     written = report.markdown(figures)
     if options.into:
-        options.into.write_text(report.replaced(options.into.read_text("utf-8"), written), "utf-8")
+        options.into.put(written)
     print(written, end="")
     return OK
 
@@ -107,16 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cluster", default="rutta-bench", metavar="NAME", help="the kind cluster (rutta-bench)")
     parser.add_argument("--keep", action="store_true", help="leave the cluster")
     parser.add_argument(
-        "--into", type=_document, metavar="FILE", help="also put the table between this document's marks"
+        "--into",
+        type=lambda text: place(text, "bench-operator"),
+        metavar="FILE[#PLACE]",
+        help="also put the table between this document's marks (<!-- PLACE: begin -->; default: bench-operator)",
     )
     return parser
-
-
-def _document(text: str) -> Path:
-    path = Path(text)
-    if not path.is_file() or not report.has_marks(path.read_text("utf-8")):
-        raise argparse.ArgumentTypeError(f"{text} is no document with {report.BEGIN} and {report.END}")
-    return path
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from rich.table import Table
 from rutta_bench import results
 from rutta_bench.results import MIB, Line, Outcome
 
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 HEADERS = ("", "events/CPU-s", "spread", "events/s", "core", "memory peak / after", "Rutta is")
 
 
@@ -109,17 +108,6 @@ def _commands(run: Run) -> Iterator[str]:
     for outcome in run.outcomes:
         for line in outcome.lines:
             yield from (f"- `{outcome.row.key}`, {line.label}: `{command}`" for command in line.commands)
-
-
-def has_marks(document: str) -> bool:
-    """Tell whether a document has a place for the results."""
-    return document.find(BEGIN) >= 0 and document.find(END) > document.find(BEGIN)
-
-
-def replaced(document: str, results: str) -> str:
-    """Put results between the marks of a document."""
-    before, rest = document.split(BEGIN, 1)
-    return f"{before}{BEGIN}\n{results}{END}{rest.split(END, 1)[1]}"
 
 
 def terminal(run: Run, console: Console) -> None:

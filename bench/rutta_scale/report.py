@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 from rutta_scale.phases import Nothing, Restart, Still, percentile
 
-BEGIN, END = "<!-- bench-operator: begin -->", "<!-- bench-operator: end -->"
-
 
 class Figures(NamedTuple):
     """All that was measured."""
@@ -71,14 +69,3 @@ def _notes(figures: Figures) -> Iterator[str]:
         " replicas (the Deployment does), from before the change is sent until a watch shows the child; the slowest"
         f" {1000 * max(figures.changes):.0f} ms."
     )
-
-
-def replaced(document: str, results: str) -> str:
-    """Put results between the marks of a document."""
-    before, rest = document.split(BEGIN, 1)
-    return f"{before}{BEGIN}\n{results}{END}{rest.split(END, 1)[1]}"
-
-
-def has_marks(document: str) -> bool:
-    """Tell whether a document has a place for the results."""
-    return document.find(BEGIN) >= 0 and document.find(END) > document.find(BEGIN)

@@ -1,5 +1,6 @@
 """Medians, ratios and verdicts, and the three forms of the report."""
 
+import argparse
 import io
 import json
 
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 from rich.console import Console
 from rutta_bench import report, results
+from rutta_bench.marks import place
 from rutta_bench.model import Job, Load, Sample
 from rutta_bench.results import Line, Outcome
 from rutta_bench.rows import BY_KEY, ROWS, Entry, Row
@@ -140,11 +142,18 @@ def test_markdown_holds_the_command_the_ratio_the_verdict_and_what_is_missing(ru
     assert len({line.count("|") for line in table}) == 1
 
 
-def test_results_replace_what_stood_between_the_marks_of_a_document():
-    document = f"# Title\n{report.BEGIN}\nold\n{report.END}\nrest\n"
-    assert report.has_marks(document)
-    assert report.replaced(document, "new\n") == f"# Title\n{report.BEGIN}\nnew\n{report.END}\nrest\n"
-    assert not report.has_marks("# Title\n")
+def test_results_replace_what_stood_between_the_marks_of_a_document(tmp_path):
+    document = tmp_path / "page.md"
+    document.write_text("# Title\n<!-- a: begin -->\nold\n<!-- a: end -->\nrest\n<!-- b: begin --><!-- b: end -->\n")
+    place(str(document), "a").put("new\n")
+    place(f"{document}#b", "a").put("other\n")
+    assert document.read_text() == (
+        "# Title\n<!-- a: begin -->\nnew\n<!-- a: end -->\nrest\n<!-- b: begin -->\nother\n<!-- b: end -->\n"
+    )
+    with pytest.raises(argparse.ArgumentTypeError, match="c: begin"):
+        place(f"{document}#c", "a")
+    with pytest.raises(argparse.ArgumentTypeError, match="is no document"):
+        place(str(tmp_path / "none.md"), "a")
 
 
 def test_the_terminal_shows_the_same(run):
