@@ -110,6 +110,10 @@ class Expired(Exception):
     """The watch must begin with a new list."""
 
 
+class Forbidden(ConnectionError):
+    """The service account may not; waiting does not help."""
+
+
 class Pods:
     """The pods of a node. ``changed`` is told the uid of each that is new or different.
 
@@ -122,7 +126,7 @@ class Pods:
         self.is_synced = False
         self.problem = ""
         self.watches = 0
-        self.told = asyncio.Event()  # set when the API server has told of all pods, or could not
+        self.told = asyncio.Event()  # set when the API server has told of all pods, or that it will not
         self._account = account
         self._changed = changed
         self._pods: dict[str, Pod] = {}
@@ -177,7 +181,8 @@ class Pods:
                 "again.", problem, extra={"event": "pods_unwatched"},
             )  # fmt: skip
         self.problem = problem[:300]
-        self.told.set()
+        if isinstance(exc, Forbidden):
+            self.told.set()
 
     def _session(self) -> Any:
         import ssl
@@ -189,7 +194,7 @@ class Pods:
         return aiohttp.ClientSession(
             f"https://{f'[{host}]' if ':' in host else host}:{port}",
             connector=aiohttp.TCPConnector(ssl=context, limit=1),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE),
             read_bufsize=_LONGEST,
         )
 
@@ -256,8 +261,10 @@ def _expect(answer: Any) -> None:
     if answer.status == 410:
         raise Expired
     if answer.status != 200:
-        why = "; may the service account list and watch pods?" if answer.status in (401, 403) else ""
-        raise ConnectionError(f"it answers {answer.status} {answer.reason}{why}")
+        said = f"it answers {answer.status} {answer.reason}"
+        if answer.status in (401, 403):
+            raise Forbidden(f"{said}; may the service account list and watch pods?")
+        raise ConnectionError(said)
 
 
 async def _lines(answer: Any) -> AsyncIterator[bytes]:

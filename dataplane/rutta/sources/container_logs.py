@@ -5,7 +5,6 @@ labels, annotations, images and owners; it may be away.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import re
@@ -33,6 +32,7 @@ log = logging.getLogger("rutta.containers")
 
 RESCAN: Final = 10.0  # seconds between looks at everything, where the kernel tells what changes
 CODECS: Final = ("auto", "json", "plain")
+START: Final = 30.0  # seconds that a start waits for an API server that cannot be reached, as on a node that boots
 HOLD: Final = 2.0  # seconds that a new pod waits to be known, while the watch works
 
 
@@ -109,6 +109,7 @@ class ContainerLogs:
         )
         self._choice = Choice(config.include, config.exclude, own=config.own_logs, environment=environment)
         self._first_seen: dict[str, float] = {}
+        self._stopped = asyncio.Event()
         manner = Manner(
             limit=config.max_line_bytes,
             poll=config.poll_interval,
@@ -142,14 +143,19 @@ class ContainerLogs:
                 await asyncio.wait({watching})
 
     async def _until_known(self) -> None:
-        """Wait a moment for the pods that are there, so that what is read first has everything."""
-        pods = self.pods
-        if pods is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(pods.told.wait(), HOLD)
+        """Wait for the pods that are there, not for ever, so that what is read first has everything."""
+        if self.pods is None:
+            return
+        waits = {asyncio.ensure_future(self.pods.told.wait()), asyncio.ensure_future(self._stopped.wait())}
+        try:
+            await asyncio.wait(waits, timeout=START, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
 
     def stop(self) -> None:
         """Make ``serve`` return."""
+        self._stopped.set()
         self.tail.stop()
 
     def status(self) -> Mapping[str, Any]:

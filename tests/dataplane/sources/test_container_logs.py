@@ -100,12 +100,13 @@ class Api:
         self.queries: list[dict[str, str]] = []
         self.events: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.refuses = False
+        self.is_starting = False
 
     async def pods(self, request: web.Request) -> web.StreamResponse:
         self.queries.append(dict(request.query))
         assert request.headers["Authorization"] == "Bearer secret"
-        if self.refuses:
-            return web.Response(status=403)
+        if self.refuses or self.is_starting:
+            return web.Response(status=403 if self.refuses else 503)
         if "watch" not in request.query:
             return web.json_response({"metadata": {"resourceVersion": "5"}, "items": [POD]})
         answer = web.StreamResponse()
@@ -352,6 +353,35 @@ async def test_a_restart_goes_on_where_it_was_though_no_pod_is_known_yet(
     assert sorted(intake.lines) == [b"known", b"meanwhile", b"meanwhile, too", b"never listed"]
     known = [block.context for block in intake.blocks if block.context["pod"] == "web-1"]
     assert {context["image"] for context in known} == {"shop/web:1"}
+
+
+async def test_a_start_waits_for_an_api_server_that_cannot_be_reached_yet(
+    tmp_path: Path, intake: Any, eventually: Any, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pods_module, "RETRY", (0.02, 0.02))
+    api.is_starting = True
+    write(tmp_path, b"first")
+    source = make(tmp_path)
+    async with running(source, intake):
+        await eventually(lambda: len(api.queries) > 3)
+        assert "503" in source.status()["metadata"]["problem"]
+        assert intake.lines == []
+        api.is_starting = False
+        await eventually(lambda: intake.lines == [b"first"])
+    assert intake.blocks[0].context["image"] == "shop/web:1"
+
+
+async def test_a_start_does_not_wait_for_ever_for_the_api_server_nor_when_it_is_stopped(
+    tmp_path: Path, intake: Any, eventually: Any, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.is_starting = True
+    write(tmp_path, b"first")
+    async with running(source := make(tmp_path), intake):
+        await eventually(lambda: "503" in source.status()["metadata"]["problem"])
+    assert intake.lines == []
+    monkeypatch.setattr(container_logs, "START", 0.05)
+    async with running(make(tmp_path), intake):
+        await eventually(lambda: intake.lines == [b"first"])
 
 
 async def test_what_is_on_record_stays_so_while_it_is_not_wanted(
