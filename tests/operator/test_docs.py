@@ -1,6 +1,8 @@
 """The page on resources has every field and every reason."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from rutta_operator.definitions.status_models import Status
 from rutta_operator.spec import models
 from rutta_operator.wiring.graph import REASONS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "resources.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "resources.md").read_text(encoding="utf-8")
 SPECS = [models.RouterSpec, models.ShipperSpec, models.ProxySpec, models.Link, models.Drain, models.Consent,
          models.Namespaces, models.LabelSelector, models.LabelRule, models.Reference, models.Target,
          Status]  # fmt: skip
@@ -24,3 +27,12 @@ def test_every_field_is_on_the_page_and_has_a_description(model):
 
 def test_every_reason_is_on_the_page():
     assert all(f"| `{reason}` |" in PAGE for reason in REASONS)
+
+
+def test_what_a_configuration_of_another_agent_becomes_is_valid(tmp_path):
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (DOCS / "migrating.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    (ours,) = (block for block in blocks if block.startswith("apiVersion: rutta"))
+    (tmp_path / "ours.yaml").write_text(ours, "utf-8")
+    command = [sys.executable, "-m", "rutta_operator.ctl", "check", "-f", str(tmp_path / "ours.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
