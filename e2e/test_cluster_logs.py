@@ -205,6 +205,8 @@ def test_every_line_of_every_pod_arrives_whatever_happens(
         time.sleep(size.seconds)
         for name in writers.nodes:
             kept |= writers.on_disk(name)  # a container that is started twice loses its oldest log
+        for maker, lines in kept.items():
+            receiver.until_all(maker, lines, seconds=300)  # what was away is made good before the next thing happens
         began = time.monotonic()
         step()
         twice = _twice(receiver)
