@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from rutta.containers import cri
-from rutta.containers.multiline import Rule
+from rutta.containers.multiline import Rule, Traces
 from rutta.events.values import Mismatch
 from rutta.message import Block
 from rutta.tail.shaping import Made
@@ -242,14 +242,23 @@ class ContainerLines:
         held, self._events[stream] = self._events[stream], None
         return [] if held is None else self._blocks(stream, [(held.line_time, held.parts)], held.start)
 
-    def inherit(self, older: "ContainerLines") -> None:
+    def inherit(self, older: "ContainerLines", streams: Sequence[int]) -> None:
         """Hold what the file before this one ends with, and go on with its traces."""
-        self._parts, older._parts = older._parts, self._parts
-        self._events, older._events = older._events, self._events
-        self._rules, older._rules = older._rules, self._rules
-        for held in (*self._parts, *self._events):
-            if held is not None:
-                held.start = BEFORE
+        for stream in streams:
+            for mine, others in ((self._parts, older._parts), (self._events, older._events)):
+                mine[stream], others[stream] = others[stream], None
+                if (held := mine[stream]) is not None:
+                    held.start = BEFORE
+            if self._rules and older._rules and type(self._rules[stream]) is type(older._rules[stream]) is Traces:
+                self._rules[stream] = older._rules[stream]
+
+    def holds(self, stream: int) -> bool:
+        """Whether there is a part of a line, or an event that may go on."""
+        return self._parts[stream] is not None or self._events[stream] is not None
+
+    def let_go(self, stream: int) -> None:
+        """Forget it: it was done before."""
+        self._parts[stream] = self._events[stream] = None
 
     def has_inherited(self, stream: int) -> bool:
         """Whether something is held that begins in the file before."""
@@ -261,9 +270,10 @@ class ContainerLines:
 
     def abandon(self) -> None:
         """What is held will never be whole."""
-        if lost := sum(held is not None for held in self._parts):
+        if lost := sum(held is not None for held in (*self._parts, *self._events)):
             self._refuse("framing", lost)
         self._parts = [None] * self.streams
+        self._events = [None] * self.streams
 
     def floor(self, stream: int, otherwise: int) -> int:
         """Return where the first line that is held stands."""

@@ -135,20 +135,23 @@ class ContainerLogs:
         if watching is not None:
             watching.add_done_callback(_say_bug)
         try:
-            await self._until_known()
+            await self._until_known(watching)
             await self.tail.serve(intake)
         finally:
             if watching is not None:
                 watching.cancel()
                 await asyncio.wait({watching})
 
-    async def _until_known(self) -> None:
+    async def _until_known(self, watching: "asyncio.Future[None] | None") -> None:
         """Wait for the pods that are there, not for ever, so that what is read first has everything."""
-        if self.pods is None:
+        if self.pods is None or watching is None:
             return
-        waits = {asyncio.ensure_future(self.pods.told.wait()), asyncio.ensure_future(self._stopped.wait())}
+        waits: set[asyncio.Future[Any]] = {
+            asyncio.ensure_future(self.pods.told.wait()),
+            asyncio.ensure_future(self._stopped.wait()),
+        }
         try:
-            await asyncio.wait(waits, timeout=START, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*waits, watching}, timeout=START, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for one in waits:
                 one.cancel()

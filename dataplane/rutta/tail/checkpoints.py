@@ -35,6 +35,9 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     head: tuple[int, str] = (0, "")
     copy: bool = False
     ended: bool = False  # an older generation that is done
+    over: tuple[
+        int, ...
+    ] = ()  # by stream, from where on it went on in the next generation, and is done; -1: it did not
 
     @property
     def key(self) -> Key:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rutta.tail.checkpoints import Entry
 from rutta.tail.fingerprint import LENGTH, PACKED, Head, Key, head_of, opened
 from rutta.tail.limits import Bucket
-from rutta.tail.marks import Mark
+from rutta.tail.marks import Mark, Pin
 from rutta.tail.packed import Packed
 from rutta.tail.shaping import Shaper
 
@@ -33,9 +33,9 @@ class Followed:
     """One file. ``position`` is the offset up to which all was read and handed to the shaper."""
 
     __slots__ = (
-        "_descriptor", "_last", "_packed", "_samples", "bucket", "dry_at", "ends", "grown_at", "has_begun", "head",
-        "is_copy", "is_ended", "is_queued", "is_skipping", "key", "live", "lost_at", "marks", "path", "pins",
-        "position", "seam", "seen", "shaper", "siblings", "size",
+        "_descriptor", "_last", "_packed", "_samples", "bucket", "dry_at", "ends", "found_at", "grown_at",
+        "has_begun", "head", "is_copy", "is_dry", "is_ended", "is_queued", "is_skipping", "key",
+        "live", "lost_at", "marks", "over", "path", "pins", "position", "seam", "seen", "shaper", "siblings", "size",
     )  # fmt: skip
 
     def __init__(self, path: str, key: Key, shaper: Shaper, bucket: Bucket) -> None:
@@ -56,7 +56,10 @@ class Followed:
         self.dry_at = 0.0  # when it was last read to its end, monotonic
         self.has_begun = False  # whether anything was read
         self.seam: Seam | None = None  # what it has from the file before it
-        self.pins: dict[int, int] = {}  # by stream, where something begins that goes on in the next file
+        self.pins: dict[int, Pin] = {}  # by stream, what goes on in the next file
+        self.over: dict[int, int] = {}  # by stream, where something begins that went on in the next file, and is done
+        self.found_at = time.monotonic()
+        self.is_dry = False  # whether the last look at it found nothing more
         self.is_skipping = False  # inside of an over-long line
         self.is_queued = False
         self.is_ended = False  # nothing more is read of it
@@ -166,22 +169,30 @@ class Followed:
 
     def lows(self) -> list[int]:
         """Return for each stream the offset before which all is done."""
-        return [
-            max(mark.low(self.pins.get(stream, self.shaper.floor(stream, self.position))), self.ends[stream])
-            for stream, mark in enumerate(self.marks)
-        ]
+        return [max(self._low(stream), self.ends[stream]) for stream in range(self.shaper.streams)]
+
+    def _low(self, stream: int) -> int:
+        low = self.marks[stream].low(self.shaper.floor(stream, self.position))
+        if (pin := self.pins.get(stream)) is None:
+            return low
+        if pin.is_done:
+            self.over[stream] = pin.start
+            del self.pins[stream]
+            return low
+        return min(low, pin.start)
 
     def entry(self, *, ended: bool = False) -> Entry:
         """Return what a checkpoint says of it."""
         device, inode = self.key
         head = self.head.size, self.head.digest
         done = tuple(self.lows())
-        return Entry(self.live, device, inode, done, head, copy=self.is_copy, ended=ended)
+        over = tuple(self.over.get(stream, -1) for stream in range(len(done))) if self.over else ()
+        return Entry(self.live, device, inode, done, head, copy=self.is_copy, ended=ended, over=over)
 
     @property
     def is_done(self) -> bool:
         """Whether all that was read of it is done."""
-        return not self.pins and not any(self.marks)
+        return not any(self.marks) and all(pin.is_done for pin in self.pins.values())
 
     def look(self, now: float) -> None:
         """Notice how long it is now, for ``behind``; ``now`` is of the wall clock."""

@@ -38,3 +38,20 @@ class Mark:
         flying = self._flying
         while flying and flying[0][1].done:
             flying.popleft()
+
+
+class Pin:
+    """Where something stands in a file that goes on in the next one: undone until that is, and what it is part of."""
+
+    __slots__ = ("is_held", "mark", "start")
+
+    def __init__(self, start: int) -> None:
+        """It is held."""
+        self.start = start
+        self.mark = Mark()
+        self.is_held = True
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it was handed over, and is done."""
+        return not self.is_held and not self.mark

@@ -47,10 +47,10 @@ class Reader:
         return Bucket(self._manner.rate, time.monotonic())
 
     def piece(self, one: Followed, rotation: Rotation, intake: Intake) -> bool:
-        """Read a piece of a file; say whether there may be more at once."""
+        """Read a piece of a file; say whether there may be more at once. ``one.is_dry``: there was nothing more."""
+        one.is_dry, one.has_begun = False, True
         if one.is_ended or self._must_wait(one):
             return False
-        one.has_begun = True
         is_partial = one.position < max(one.ends)
         buffer = self._buffer
         try:
@@ -65,10 +65,10 @@ class Reader:
             return True
         used = self._use(one, buffer, count, intake) if count else 0
         self._tell(intake)
-        is_dry = count < len(buffer) and not (is_partial and used > 0)
-        if is_dry:
+        one.is_dry = count < len(buffer) and not (is_partial and used > 0)
+        if one.is_dry:
             one.dry_at = time.monotonic()
-        return not is_dry
+        return not one.is_dry
 
     def _must_wait(self, one: Followed) -> bool:
         if not self._manner.rate or self._manner.over == "Drop" or not one.bucket.is_empty(time.monotonic()):
@@ -107,6 +107,8 @@ class Reader:
         self.touched.add(one)
         if not self._manner.rate or self._may_take(one, buffer, size):
             self.offer(one, one.shaper.shape(buffer, size, start, only=only), intake)
+        else:  # the rest of what is held is dropped
+            self.offer(one, one.shaper.finish(), intake)
         return size
 
     def _may_take(self, one: Followed, buffer: bytearray, size: int) -> bool:
@@ -150,6 +152,7 @@ class Reader:
                 start, only = one.position, one.only
                 one.pass_by(self._buffer, count)
                 self.offer(one, one.shaper.shape(self._buffer, count + 1, start, only=only), intake)
+        seams.forget_done(one)
         if heir is not None:
             seams.begin(heir, [one])
         self.offer(one, one.shaper.finish(), intake)

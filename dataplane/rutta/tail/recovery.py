@@ -51,6 +51,7 @@ class Recovery:
             self._register.leave_alone(one)
             return True
         one.resume(done, entry.done if len(entry.done) == one.shaper.streams else ())
+        one.over = {stream: start for stream, start in enumerate(entry.over) if start >= 0}
         return True
 
     # --- those that were rotated away --------------------------------------------------------------------------
@@ -118,6 +119,7 @@ class Recovery:
         one = None if entry.ended else self._register.follow(path, live=entry.path, lost=True)
         if one is not None:
             one.resume(min(entry.done), entry.done, head=entry.fingerprint)
+            one.over = {stream: start for stream, start in enumerate(entry.over) if start >= 0}
 
 
 def _is(entry: Entry, path: str) -> bool:

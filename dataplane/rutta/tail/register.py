@@ -116,11 +116,15 @@ class Register:
         one.close()
         one.is_ended = True
         self.awake.pop(one.key, None)
+        if one.seam is not None:
+            one.seam.end()
+            one.seam = None
 
     def abandon(self, one: Followed) -> None:
         """Give up what is not read of it, counted."""
         lost = max(0, one.size - one.position)
         self.abandoned += lost
+        one.shaper.abandon()
         log.error("%d bytes of %s are given up.", lost, one.path, extra={"event": "bytes_abandoned"})
         self.end(one)
 

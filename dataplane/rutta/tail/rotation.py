@@ -97,8 +97,7 @@ class Rotation:
             self._follow_newer(one.live, heir)
         new = self._register.followed(one.path, one.key, one.path if one.lost_at is None else one.live)
         new.siblings, new.lost_at = one.siblings, one.lost_at
-        one.close()
-        one.is_ended = True
+        self._register.end(one)
         self._register.put(new)
         if new.lost_at is not None:
             self._register.generations.add(new)
@@ -138,6 +137,6 @@ class Rotation:
             return False
         heir.shaper, heir.marks, one.marks = one.shaper, one.marks, [Mark() for _ in one.marks]
         heir.seam, heir.pins, one.seam, one.pins = one.seam, one.pins, None, {}
-        heir.has_begun = one.has_begun
+        heir.has_begun, heir.over = one.has_begun, one.over
         heir.resume(one.position, one.ends, head=one.head)
         return True

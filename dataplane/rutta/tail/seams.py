@@ -6,46 +6,50 @@ when those before it have been read to their end, and what is held then goes on 
 what is held stays undone until the blocks in which it ends are.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rutta.message import Receipt
 from rutta.tail import generations
 from rutta.tail.fingerprint import Key
 from rutta.tail.followed import Followed
+from rutta.tail.marks import Pin
 from rutta.tail.shaping import Shaper
 
-SETTLED: Final = 1.0  # seconds after a file was rotated away in which its last line may still be written
+SETTLED: Final = 1.0  # seconds after the next file appeared in which the last line of one may still be written
 
 
 class Seam:
     """What a file has from those before it. Ends when all of it was handed over."""
 
-    __slots__ = ("_older",)
+    __slots__ = ("_pins",)
 
-    def __init__(self, older: Followed) -> None:
-        """``older`` was read to its end; from now on what it holds is held by the next one."""
-        for stream in range(older.shaper.streams):
+    def __init__(self, older: Followed, streams: Iterable[int]) -> None:
+        """What ``older`` holds of these streams is held by the next one from now on."""
+        for stream in streams:
             if (place := older.shaper.floor(stream, older.position)) < older.position:
-                older.pins[stream] = place
-        self._older = [(older.marks, older.pins)]
+                older.pins[stream] = Pin(place)
+        self._pins = list(older.pins.items())
         if older.seam is not None:
-            self._older += older.seam._older
+            self._pins += older.seam._pins
             older.seam = None
 
     def sent(self, stream: int, receipt: Receipt) -> None:
         """A block of the newer file was handed over."""
-        for marks, pins in self._older:
-            if stream in pins:
-                marks[stream].sent(pins[stream], receipt)
+        for of, pin in self._pins:
+            if of == stream and pin.is_held:
+                pin.mark.sent(pin.start, receipt)
 
     def is_closed(self, shaper: Shaper) -> bool:
         """Let go of what the newer file's shaper does not hold any more; True if nothing is left."""
-        for _, pins in self._older:
-            for stream in [stream for stream in pins if not shaper.has_inherited(stream)]:
-                del pins[stream]
-        return not any(pins for _, pins in self._older)
+        for stream, pin in self._pins:
+            pin.is_held = pin.is_held and shaper.has_inherited(stream)
+        return not any(pin.is_held for _, pin in self._pins)
+
+    def end(self) -> None:
+        """The newer file is given up: nothing is waited for."""
+        for _, pin in self._pins:
+            pin.is_held = False
 
 
 class Generations:
@@ -95,24 +99,40 @@ class Generations:
 
 
 def may_begin(one: Followed, older: Sequence[Followed]) -> bool:
-    """Whether all before a file were read to their end."""
-    return not one.shaper.inherits or all(map(_is_through, older))
+    """Whether all before a file were read to their end, some time after it appeared."""
+    return not one.shaper.inherits or all(_is_through(before, one) for before in older)
 
 
-def _is_through(older: Followed) -> bool:
+def _is_through(older: Followed, newer: Followed) -> bool:
     if older.is_ended or older.is_copy:
         return True
-    return older.lost_at is not None and older.dry_at - older.lost_at > SETTLED and not older.is_packed
+    return older.is_dry and not older.is_packed and older.dry_at - newer.found_at > SETTLED
 
 
 def begin(one: Followed, older: Sequence[Followed]) -> None:
-    """Nothing was read of a file yet: let it go on with what the one before it holds."""
+    """Nothing was read of a file yet: let it go on with what the one before it holds.
+
+    After a restart the older one may be read again for what stands before that; what is done already is not begun once
+    more, and where the newer file is not at its beginning nothing of it goes on.
+    """
     one.has_begun = True
     before = older[-1] if older else None
-    if before is not None and one.shaper.inherits and before.shaper.is_holding:
-        one.seam = Seam(before)
-        one.shaper.inherit(before.shaper)
-        one.grown_at = time.monotonic()
+    if before is None or not one.shaper.inherits:
+        return
+    forget_done(before)
+    streams = [stream for stream, end in enumerate(one.ends) if end == 0]
+    if before.seam is not None or any(before.shaper.holds(stream) for stream in streams):
+        one.seam = Seam(before, streams)
+        one.shaper.inherit(before.shaper, streams)
+
+
+def forget_done(one: Followed) -> None:
+    """Let go of what is held of a file that was read to its end, if it was done before a restart."""
+    for stream, end in enumerate(one.ends):
+        if one.shaper.holds(stream):
+            start, over = one.shaper.floor(stream, one.position), one.over.get(stream)
+            if start < end <= one.position or (over is not None and start >= over):
+                one.shaper.let_go(stream)
 
 
 def _age(one: Followed) -> tuple[int, int] | None:

@@ -53,11 +53,17 @@ class Shaper(Protocol):
     def inherits(self) -> bool:
         """Whether a file may begin with the rest of what the file before it ends with."""
 
-    def inherit(self, older: Self) -> None:
+    def inherit(self, older: Self, streams: Sequence[int]) -> None:
         """Hold what is held of the file before, which was read to its end, and is from now on not held there."""
 
     def has_inherited(self, stream: int) -> bool:
         """Whether something of the file before is still held."""
+
+    def holds(self, stream: int) -> bool:
+        """Whether something of a stream is held that the next file may go on with."""
+
+    def let_go(self, stream: int) -> None:
+        """Forget what is held of a stream: it was done before."""
 
 
 class Alone:
@@ -65,12 +71,19 @@ class Alone:
 
     inherits = False
 
-    def inherit(self, older: Self) -> None:
+    def inherit(self, older: Self, streams: Sequence[int]) -> None:
         """Nothing is taken over."""
 
     def has_inherited(self, stream: int) -> bool:
         """Nothing was."""
         return False
+
+    def holds(self, stream: int) -> bool:
+        """Nothing is, for the next file."""
+        return False
+
+    def let_go(self, stream: int) -> None:
+        """Nothing is held for the next file."""
 
 
 class Lines(Alone):

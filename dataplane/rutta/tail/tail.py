@@ -197,15 +197,15 @@ class Tail:
             if isinstance(exc, FileNotFoundError):  # it has moved: the next look tells where
                 self._scan_at = min(self._scan_at, time.monotonic() + SETTLE)
             self.catalogue.register.unreadable(one, exc)
-            one.dry_at = time.monotonic()
+            one.is_dry, one.dry_at = True, time.monotonic()  # nobody waits for it
             return False
         if one.shaper.broken and not one.is_ended:
             self.catalogue.register.complain(one.path, f"is not read any further: {one.shaper.broken}")
             self.catalogue.register.end(one)
-        elif self.catalogue.register.is_over(one):
+        elif one.is_dry and self.catalogue.register.is_over(one):
             self._reader.last(one, intake, self._heir(one))
             self.catalogue.register.end(one)
-        elif time.monotonic() - one.grown_at > IDLE or len(self.catalogue.awake) > self._most_open:
+        elif one.is_dry and (time.monotonic() - one.grown_at > IDLE or len(self.catalogue.awake) > self._most_open):
             self._sleepers.put(one)
             if self._sleepers.is_blind:
                 self._scan_at = min(self._scan_at, time.monotonic() + RESCAN)
@@ -229,7 +229,8 @@ class Tail:
         for one in self.catalogue.awake.values():
             if not one.shaper.is_holding or (one.lost_at is not None and self._heir(one) is not None):
                 continue
-            if made := one.shaper.due(one.dry_at):  # what is not read yet may be what it waits for
+            made = one.shaper.due(one.dry_at)  # what is not read yet may be what it waits for
+            if made or one.seam is not None:
                 self._reader.offer(one, made, intake)
 
     async def _wait(self, intake: Intake) -> None:

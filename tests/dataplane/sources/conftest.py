@@ -47,6 +47,11 @@ class FakeIntake:
         for receipt in done:
             receipt.release()
 
+    def release_one(self, at: int) -> None:
+        """Let a receipt be done, whichever."""
+        if self._held:
+            self._held.pop(at % len(self._held)).release()
+
     async def room(self) -> None:
         await self._room.wait()
 

@@ -15,8 +15,13 @@ from typing import Any
 import pytest
 
 from rutta.containers import shaper
+from rutta.containers.multiline import Traces
 from rutta.conversion import convert
+from rutta.message import Receipt
 from rutta.sources import container_logs
+from rutta.tail.followed import Followed
+from rutta.tail.limits import Bucket
+from rutta.tail.marks import Pin
 
 pytestmark = pytest.mark.usefixtures("hurry")
 
@@ -35,10 +40,14 @@ class Log:
         with self.live.open("ab") as file:
             file.write(b"2026-11-22T20:00:01.5Z %b %b %b\n" % (stream, tag, text))
 
-    def rotate(self) -> Path:
+    def rename(self) -> Path:
         self.rotations += 1
         older = self.folder / f"0.log.20261122-1000{self.rotations:02}"
         self.live.rename(older)
+        return older
+
+    def rotate(self) -> Path:
+        older = self.rename()
         self.live.touch()
         return older
 
@@ -198,6 +207,104 @@ async def test_while_the_queue_is_full_nothing_is_given_up_for_incomplete(
         await eventually(lambda: intake.lines == [b"whole", b"beginning"])
 
 
+async def test_what_is_held_back_by_the_rate_when_it_is_rotated_away_is_read_all_the_same(
+    tmp_path: Path, log: Log, intake: Any, eventually: Any
+) -> None:
+    lines = [b"%05d %b" % (number, b"x" * 200) for number in range(3_000)]
+    for line in lines:
+        log.write(line)
+    async with running(make(tmp_path, maxBytesPerSecond="400Ki"), intake):
+        await eventually(lambda: intake.lines)
+        log.rotate()
+        log.write(b"last")
+        await eventually(lambda: len(intake.lines) == len(lines) + 1)
+    assert intake.lines == [*lines, b"last"]
+
+
+async def test_the_runtime_may_be_late_with_the_new_file_and_with_the_last_line_of_the_old_one(
+    tmp_path: Path, log: Log, intake: Any, eventually: Any
+) -> None:
+    log.write(b"first")
+    async with running(make(tmp_path), intake):
+        await eventually(lambda: intake.lines == [b"first"])
+        older = log.rename()
+        await asyncio.sleep(0.08)  # longer than it settles
+        log.write(b"ne")
+        with older.open("ab") as file:
+            await asyncio.sleep(0.015)
+            file.write(b"2026-11-22T20:00:01.5Z stdout P one li\n")
+        await eventually(lambda: intake.lines == [b"first", b"one line"])
+
+
+@pytest.mark.parametrize("slow", [b"stdout", b"stderr"])
+async def test_what_the_new_file_is_done_with_is_not_begun_with_once_more(
+    tmp_path: Path, log: Log, new_intake: Callable[[], Any], eventually: Any, slow: bytes
+) -> None:
+    """Blocks are done in any order: the older file is read again for its first one."""
+    first, second = new_intake(), new_intake()
+    first.is_holding = True
+    async with running(source := make(tmp_path), first):
+        log.write(b"slow", stream=slow)
+        await eventually(lambda: first.lines == [b"slow"])
+        log.write(b"one li", b"P")
+        log.rotate()
+        log.write(b"ne")
+        await eventually(lambda: first.lines == [b"slow", b"one line"])
+        first.release_one(1)
+    log.write(b"next")
+    async with running(source := make(tmp_path), second):
+        await eventually(lambda: len(second.lines) >= 2 and source.tail.is_saved)
+    assert sorted(second.lines) == [b"next", b"slow"]
+
+
+async def test_a_file_is_let_go_of_when_the_next_one_is_cut_short(
+    tmp_path: Path, log: Log, intake: Any, eventually: Any
+) -> None:
+    log.write(b"begun", b"P", b"stderr")
+    async with running(source := make(tmp_path), intake):
+        await asyncio.sleep(0.02)
+        log.rotate()
+        log.write(b"a line")
+        await eventually(lambda: intake.lines == [b"a line"])
+        log.live.write_bytes(b"")
+        log.write(b"b")
+        await eventually(lambda: intake.lines == [b"a line", b"b"] and source.tail.is_saved)
+    assert intake.refused == {"framing": 1}
+
+
+async def test_a_file_keeps_its_own_rule_of_joining(tmp_path: Path, log: Log) -> None:
+    def lines(rule: Callable[[], Any] | None) -> shaper.ContainerLines:
+        return shaper.ContainerLines(shaper.Settings(1000, "auto", rule=rule), lambda _: {}, lambda *_: None)
+
+    def shape(one: shaper.ContainerLines, tag: bytes, text: bytes) -> list[bytes]:
+        data = bytearray(b"2026-11-22T20:00:01.5Z stdout %b %b\n" % (tag, text))
+        return [made.block.data for made in one.shape(data, len(data), 0)]
+
+    older, newer = lines(None), lines(Traces)
+    assert shape(older, b"P", b"it we") == []
+    newer.inherit(older, [0, 1])
+    assert not older.is_holding
+    assert shape(newer, b"F", b"nt wrong") == []
+    assert shape(newer, b"F", b"\tat frame") == []
+    assert [made.block.data for made in newer.finish()] == [b'{"message":"it went wrong\\n\\tat frame"}\n']
+
+
+def test_what_goes_on_in_the_next_file_is_undone_whatever_else_is() -> None:
+    pin, early, late = Pin(38), Receipt(1), Receipt(1)
+    one = Followed("/a/0.log", (1, 1), shaper.ContainerLines(shaper.Settings(9, "auto"), dict, print), Bucket(0, 0.0))
+    one.position, one.pins[0] = 100, pin
+    one.marks[0].sent(77, late)
+    assert one.lows() == [38, 100]
+    pin.mark.sent(38, early)
+    pin.is_held = False
+    late.release()
+    assert one.lows() == [38, 100]
+    assert not one.is_done
+    early.release()
+    assert one.lows() == [100, 100]
+    assert one.is_done
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_whatever_is_cut_and_killed_every_line_comes_whole(
     tmp_path: Path, log: Log, new_intake: Callable[[], Any], eventually: Any, seed: int
@@ -221,8 +328,8 @@ async def test_whatever_is_cut_and_killed_every_line_comes_whole(
                 written.append(line)
                 if dice.random() < 0.3:
                     await asyncio.sleep(dice.random() * 0.05)
-                if dice.random() < 0.3:
-                    intake.release(dice.randrange(3))
+                if dice.random() < 0.5:
+                    intake.release_one(dice.randrange(100))
         came.update(intake.lines)
     last = new_intake()
     async with running(source := make(tmp_path), last):
