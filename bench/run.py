@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rutta_bench import machine, report, rounds, targets
-from rutta_bench.marks import place
+from rutta_bench import machine, marks, report, rounds, targets
 from rutta_bench.model import Peer
 from rutta_bench.peers import logprep, otelcol, rsyslog, rutta, syslog_ng
 from rutta_bench.rows import BY_KEY, ROWS, TARGETS, Row
@@ -127,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", choices=("terminal", "markdown", "json"), default="terminal", help="form of stdout")
     parser.add_argument(
         "--into",
-        type=lambda text: place(text, "bench"),
+        type=lambda text: marks.place(text, "bench"),
         metavar="FILE[#PLACE]",
         help="also put the Markdown between the marks of this document (<!-- PLACE: begin -->; default: bench)",
     )

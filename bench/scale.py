@@ -19,8 +19,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from rutta_bench import machine
-from rutta_bench.marks import place
+from rutta_bench import machine, marks
 from rutta_scale import report, stand_in
 from rutta_scale.api import Api
 from rutta_scale.phases import Asked, Bench
@@ -108,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", action="store_true", help="leave the cluster")
     parser.add_argument(
         "--into",
-        type=lambda text: place(text, "bench-operator"),
+        type=lambda text: marks.place(text, "bench-operator"),
         metavar="FILE[#PLACE]",
         help="also put the table between this document's marks (<!-- PLACE: begin -->; default: bench-operator)",
     )

@@ -84,7 +84,7 @@ class Publisher:
                 try:
                     heartbeat = await made._log_in(address)
                     await made._prepare(declare)
-                except BaseException:
+                except BaseException:  # cancelled, too: whatever it is goes on, and leaves no connection behind
                     writer.close()
                     raise
         except TimeoutError as exc:

@@ -40,7 +40,7 @@ class Dialled:
         socket = self._dial(self.endpoint)
         try:
             return Watch(socket, self._heard_of), Wire(socket, self._wake)
-        except BaseException:
+        except BaseException:  # whatever it is goes on, and leaves no socket behind
             socket.close(0)
             raise
 
