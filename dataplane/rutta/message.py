@@ -136,7 +136,8 @@ class Batch:
     """
 
     __slots__ = (
-        "context", "errors", "failed", "hop", "memo", "numbers", "origin", "received", "rows", "size", "times",
+        "_count", "context", "errors", "failed", "hop", "memo", "numbers", "origin", "received", "rows", "size",
+        "times",
     )  # fmt: skip
 
     def __init__(
@@ -155,13 +156,14 @@ class Batch:
     ) -> None:
         """Codecs call ``Batch.of``; ``errors`` holds the first failures, ``failed`` counts them all."""
         self.rows = rows
+        self._count = len(rows)
         self.size = size
         self.origin = origin
         self.received = received
         self.context = context
         self.times = times
         self.hop = hop
-        self.numbers: Sequence[int] = range(len(rows)) if numbers is None else numbers
+        self.numbers: Sequence[int] = range(self._count) if numbers is None else numbers
         self.errors = errors
         self.failed = failed or len(errors)
         self.memo: dict[Hashable, Any] = {}
@@ -196,7 +198,7 @@ class Batch:
 
     def __len__(self) -> int:
         """Count the events."""
-        return len(self.rows)
+        return self._count
 
     @property
     def is_closed(self) -> bool:

@@ -40,7 +40,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
     codec: Annotated[str, Meta(description="what the lines are: auto, json, plain, syslog, log4jxml, binary")] = "auto"
     strict: Annotated[bool, Meta(description="check every event against the schema")] = False
     max_line_bytes: Annotated[Size, Meta(description="longer lines are dropped and counted")] = default(Size, "1Mi")
-    poll_interval: Annotated[Duration, Meta(description="how often to look for new lines")] = default(Duration, "250ms")
+    poll_interval: Annotated[
+        Duration, Meta(description="how often to look for new lines; up to 1s when reading takes 2 % of the time")
+    ] = default(Duration, "250ms")
     max_bytes_per_second: Annotated[Size, Meta(description="of each file; 0: no bound")] = default(Size, "0")
     over_rate: Annotated[Over, Meta(description="above it: Wait, or Drop lines, counted")] = "Wait"
 

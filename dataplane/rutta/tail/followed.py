@@ -36,6 +36,7 @@ class Followed:
         "_descriptor", "_last", "_packed", "_samples", "bucket", "dry_at", "ends", "found_at", "grown_at",
         "has_begun", "head", "is_copy", "is_dry", "is_ended", "is_queued", "is_skipping", "key",
         "live", "lost_at", "marks", "over", "path", "pins", "position", "seam", "seen", "shaper", "siblings", "size",
+        "until",
     )  # fmt: skip
 
     def __init__(self, path: str, key: Key, shaper: Shaper, bucket: Bucket) -> None:
@@ -47,6 +48,7 @@ class Followed:
         self.marks = [Mark() for _ in range(shaper.streams)]
         self.position = 0
         self.ends = [0] * shaper.streams  # what was done of each stream before a restart
+        self.until = 0  # the last of the ends: behind it every stream is wanted
         self.size = 0
         self.seen = 0  # where the last read ended
         self.head = Head()
@@ -116,6 +118,7 @@ class Followed:
         """Go on at an offset; ``ends`` says which streams are done further."""
         self.position = position
         self.ends = [max(position, end) for end in ends] or [position] * self.shaper.streams
+        self.until = max(self.ends)
         self._last = b""
         if head is not None:
             self.head = head
@@ -134,11 +137,12 @@ class Followed:
     def read(self, buffer: bytearray) -> int | None:
         """Read what stands at the position; return how many bytes. None: it is skipping, ask again. OSError."""
         view = memoryview(buffer)
-        if self.position < (until := max(self.ends)):
-            view = view[: until - self.position]
+        if self.position < self.until:
+            view = view[: self.until - self.position]
+        if self._descriptor is None:
+            self.open()
         if self._packed is not None:
             return self._packed.read_into(view, self.position)
-        self.open()
         assert self._descriptor is not None  # noqa: S101
         last = bytearray(len(self._last))
         count = os.preadv(self._descriptor, [last, view], self.position - len(last)) - len(last)
@@ -164,6 +168,8 @@ class Followed:
     @property
     def only(self) -> int | None:
         """The one stream that is still wanted of what was read before a restart; None: all are."""
+        if self.position >= self.until:
+            return None
         wanted = [stream for stream, end in enumerate(self.ends) if end <= self.position]
         return wanted[0] if len(wanted) < len(self.ends) else None
 

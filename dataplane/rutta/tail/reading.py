@@ -51,7 +51,7 @@ class Reader:
         one.is_dry, one.has_begun = False, True
         if one.is_ended or self._must_wait(one):
             return False
-        is_partial = one.position < max(one.ends)
+        is_partial = one.position < one.until
         buffer = self._buffer
         try:
             count = one.read(buffer)

@@ -30,6 +30,8 @@ RESCAN: Final = 1.0  # seconds between looks for new, renamed and removed files,
 SETTLE: Final = 0.02  # seconds in which news of folders are gathered
 IDLE: Final = 10.0  # seconds without anything new, after which a file is closed
 TURN: Final = 0.005  # seconds of reading before others get their turn on the loop
+PART: Final = 50  # reading is to take at most this part of the time: later, pieces are fewer and larger
+LATEST: Final = 1.0  # seconds after which what is new is read all the same
 OPEN: Final = 2000  # files that are kept open at most
 DELETED: Final = 2**30  # bytes of removed files that are kept on disk, by being open, at most
 
@@ -62,6 +64,7 @@ class Tail:
         self._stopping = False
         self._news = asyncio.Event()
         self._scan_at = self._poll_at = 0.0
+        self._reading = 0.0  # seconds since the last poll
         self._most_open = min(OPEN, max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
         self.catalogue = self._catalogue()
         self._sleepers = Sleepers(self.catalogue.register, None)
@@ -158,7 +161,8 @@ class Tail:
         if now >= self._scan_at:
             self._scan(now)
         if now >= self._poll_at:
-            self._poll_at = now + max(0.01, self.manner.poll)
+            self._poll_at = now + pause(self.manner.poll, self._reading)
+            self._reading = 0.0
             for one in self.catalogue.awake.values():
                 self._queue(one)
         if self._ready and not intake.full:
@@ -181,11 +185,13 @@ class Tail:
             one.is_queued = False
             if self._piece(one, intake):
                 self._queue(self.catalogue.files.get(one.key, one))
-            if time.monotonic() - began > TURN:
+            if (spent := time.monotonic() - began) > TURN:
+                self._reading += spent
                 await asyncio.sleep(0)
                 began = time.monotonic()
                 if began >= min(self._poll_at, self._scan_at):
                     return
+        self._reading += time.monotonic() - began
 
     def _piece(self, one: Followed, intake: Intake) -> bool:
         if not (one.has_begun or self._begin_file(one)):
@@ -316,3 +322,9 @@ class Tail:
     def status(self) -> Mapping[str, Any]:
         """Say how many files there are, how far behind they are, and what was lost or held back."""
         return status(self.catalogue, self._reader, "" if self._saver is None else self._saver.problem, time.time())
+
+
+def pause(poll: float, spent: float) -> float:
+    """Return in how many seconds files that grow are looked at again, when reading them took ``spent`` last time."""
+    least = max(0.01, poll)
+    return max(least, min(PART * spent, LATEST))

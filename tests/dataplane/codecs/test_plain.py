@@ -72,6 +72,12 @@ def test_plain_and_auto_never_fail(data, lines):
         assert b"".join(line + b"\n" for line in batch.rows.lines()) == batch.rows.payload()
 
 
+@pytest.mark.parametrize(("times", "count"), [([], 0), ([7], 1), ([7, 7, 7], 3), (None, 9)])
+def test_what_a_peer_says_of_the_number_of_lines_is_not_believed(times, count):
+    peers = Block(b"a\nb\n", times=times, count=count)
+    assert len(plain.make(False).decode(peers, NOTHING)) == 2
+
+
 # --- auto -------------------------------------------------------------------------------------------------------
 
 

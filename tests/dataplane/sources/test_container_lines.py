@@ -188,7 +188,11 @@ MOMENTS = st.tuples(
 
 
 @given(
-    rows=st.lists(st.tuples(MOMENTS, st.sampled_from([b"text", b"", b" stdout F x", b"{}"])), min_size=1, max_size=6)
+    rows=st.lists(
+        st.tuples(MOMENTS, st.sampled_from([b"text", b"", b" stdout F x", b"Z stdout F x", b"{}"])),
+        min_size=1,
+        max_size=6,
+    )
 )
 def test_a_block_at_once_is_what_its_lines_are_one_by_one(rows: list[tuple[bytes, bytes]]) -> None:
     lines = [b" ".join([moment, b"stdout", b"F", text]) + b"\n" for moment, text in rows]

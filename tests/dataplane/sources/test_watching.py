@@ -229,3 +229,13 @@ async def test_a_disk_with_another_number_after_a_reboot_is_the_same(
     async with running(source, intake):
         await eventually(lambda: len(intake.lines) == 21)
     assert intake.lines[20:] == [b"new"]
+
+
+@pytest.mark.parametrize(
+    ("poll", "spent", "expected"),
+    [(0.25, 0.0, 0.25), (0.25, 0.001, 0.25), (0.25, 0.01, 0.5), (0.25, 3.0, 1.0), (5.0, 3.0, 5.0), (0.0, 0.0, 0.01)],
+)
+def test_looks_are_rarer_where_reading_takes_long_but_never_later_than_a_second(
+    poll: float, spent: float, expected: float
+) -> None:
+    assert tail.pause(poll, spent) == expected
