@@ -8,6 +8,7 @@ out and writes ``Z``, CRI-O writes an offset.
 import functools
 import io
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -25,6 +26,7 @@ _LONGEST_TIME: Final = 29  # characters of a time in UTC before its Z
 _OFFSET: Final = 6  # characters of an offset: +02:00
 
 _MARKS: Final = (b"Z stdout F ", b"Z stderr F ")
+_RUNS: Final = 4  # lines of one second that stand together are looked for so often; then each is read alone
 _PREFIX: Final = _LONGEST_TIME + len(_MARKS[0])
 _second_of = itemgetter(slice(0, _SECONDS))
 _fraction = itemgetter(slice(_SECONDS + 1, _LONGEST_TIME))
@@ -77,18 +79,23 @@ def _pad(lines: list[bytes], mark: bytes) -> None:
 
 
 def _times(lines: Sequence[bytes]) -> list[int]:
-    """Read the padded times; raises one of ``_NO_TIMES``."""
-    first = _second_of(min(lines))
-    if first == _second_of(max(lines)):
-        second = _digits(first)
-        return _numbers(b"[%b%b]" % (second, (b"," + second).join(map(_fraction, lines))))
-    seconds = list(map(_second_of, lines))
-    digits = {second: _digits(second) for second in set(seconds)}
-    return _numbers(
-        b"[%b]" % b",".join([digits[one] + _fraction(line) for one, line in zip(seconds, lines, strict=True)])
-    )
+    """Read the padded times; raises one of ``_NO_TIMES``. Lines of one second mostly stand together: a run."""
+    texts: list[bytes] = []
+    at = 0
+    while at < len(lines):
+        second = _second_of(lines[at])
+        end = bisect_right(lines, second, at, key=_second_of) if len(texts) < _RUNS else len(lines)
+        run = lines[at:end]
+        if _second_of(min(run)) == second == _second_of(max(run)):
+            digits = _digits(second)
+            texts.append(digits + (b"," + digits).join(map(_fraction, run)))
+        else:  # slow logs, or clocks that were set
+            texts += [_digits(_second_of(line)) + _fraction(line) for line in run]
+        at = end
+    return _numbers(b"[%b]" % b",".join(texts))
 
 
+@functools.lru_cache(maxsize=256)
 def _digits(text: bytes) -> bytes:
     """Return a second in UTC as the digits of the seconds since the epoch; ValueError before it."""
     second = _second(text, b"Z")
