@@ -12,7 +12,7 @@ from rutta.tail.register import Register
 
 log = logging.getLogger("rutta.tail")
 
-EVERY: Final = 0.5  # seconds between two checkpoints
+EVERY: Final = 1.0  # seconds between two checkpoints
 SHARE: Final = 20  # one that took long is followed by that much more time without one
 
 
