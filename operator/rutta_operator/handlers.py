@@ -1,16 +1,16 @@
-"""kopf: login and watches. Every handler puts what it was told into the store, and keys on the queue; nothing else.
+"""kopf: login, and the watches of our resources. A handler puts what it was told into the store, and keys on the queue.
 
 Only ``on.event``: other handlers write annotations and finalizers, and are told of changes instead of states. What
 kopf would do beside that (a copy of each object to find differences, Events, peering, scans) is switched off.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import kopf
 
 from rutta_operator.edges import Edges
-from rutta_operator.k8s.kinds import NAMESPACE, RESOURCES, SELECTOR, Api
+from rutta_operator.k8s.kinds import NAMESPACE, RESOURCES
 from rutta_operator.spec.models import GROUP
 from rutta_operator.store import Store
 from rutta_operator.wiring.graph import Key
@@ -57,7 +57,6 @@ class Watching(NamedTuple):
 
     login: Callable[[], kopf.ConnectionInfo]
     """asked again when the API server does not take a token any more"""
-    apis: tuple[Api, ...]
     namespaces: tuple[str, ...]
     """empty: the whole cluster"""
 
@@ -69,7 +68,7 @@ async def watch(feed: Feed, watching: Watching, begun: Callable[[], None]) -> No
     """
     tasks = await kopf.spawn_tasks(
         registry=_registry(feed, watching),
-        settings=_settings(watching.apis),
+        settings=_settings(),
         clusterwide=not watching.namespaces,
         namespaces=watching.namespaces,
         standalone=True,
@@ -97,7 +96,7 @@ def _registry(feed: Feed, watching: Watching) -> kopf.OperatorRegistry:
 
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(login)
-    for api in watching.apis:
+    for api in RESOURCES.values():
         kopf.on.event(api.group, api.version, api.plural, registry=registry, id=api.plural)(_handler(feed, api.kind))
     return registry
 
@@ -132,7 +131,7 @@ class _NoDifferences(kopf.DiffBaseStorage):
 _PREFIX: Final = f"kopf.{GROUP}"
 
 
-def _settings(apis: Iterable[Api]) -> kopf.OperatorSettings:
+def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.persistence.finalizer = f"{GROUP}/never-used"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=_PREFIX)
@@ -150,7 +149,4 @@ def _settings(apis: Iterable[Api]) -> kopf.OperatorSettings:
     settings.watching.chunk_size = 500
     settings.queueing.idle_timeout = 0.5
     settings.process.ultimate_exiting_timeout = 25
-    for api in apis:
-        if api.kind not in RESOURCES and api != NAMESPACE:
-            settings.watching.label_selectors[api.api_version, api.plural] = SELECTOR
     return settings

@@ -5,7 +5,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import kopf
@@ -21,6 +21,7 @@ from rutta_operator.metrics import Metrics
 from rutta_operator.options import Options
 from rutta_operator.pages import Pages
 from rutta_operator.reconcile import Reconciler
+from rutta_operator.reflector import Reflector
 from rutta_operator.render import Context
 from rutta_operator.spec.problems import USER_ERROR
 from rutta_operator.state.events import Events
@@ -94,7 +95,7 @@ class Program:
         apis += [] if self._options.namespaces else [NAMESPACE]
         self._sweep = self._new_sweep(apis)
         self._metrics.show(self._store, lambda: len(self._work), self._sweep.age)
-        watching = asyncio.create_task(self._watch(self._sweep, tuple(apis)), name="watches")
+        watching = asyncio.create_task(self._watch(self._sweep, apis), name="watches")
         leading = asyncio.create_task(self._follow(self._sweep), name="leading")
         return await _first_end(watching, leading)
 
@@ -104,9 +105,17 @@ class Program:
             every=self._options.sweep,
         )  # fmt: skip
 
-    async def _watch(self, sweep: Sweep, apis: tuple[Api, ...]) -> None:
+    async def _watch(self, sweep: Sweep, apis: Iterable[Api]) -> None:
+        """Watch everything. Never returns."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_resources(sweep))
+            for api in apis:
+                for namespace in () if api.kind in RESOURCES else self._options.namespaces or (None,):
+                    tasks.create_task(Reflector(self._cluster, self._store, self._feed, api, namespace).run())
+
+    async def _watch_resources(self, sweep: Sweep) -> None:
         """Watch, again and again: some answers of the API server end kopf, and none should end us. Never returns."""
-        pause, watching = _FIRST_PAUSE, Watching(self._login, apis, self._options.namespaces)
+        pause, watching = _FIRST_PAUSE, Watching(self._login, self._options.namespaces)
         while True:
             began = time.monotonic()
             try:

@@ -30,6 +30,8 @@ _PATIENT: Final = 5  # tries for what no queue comes back to
 _PAUSE: Final = (0.1, 5.0)  # seconds: the first, and the longest that is not the server's wish
 _LONGEST_WISH: Final = 30.0
 _PAGE: Final = 500
+_WATCH: Final = (280, 300)  # seconds that a watch is asked to last
+_SILENCE: Final = 70.0  # seconds; the API server sends a bookmark every minute
 
 
 class Request(NamedTuple):
@@ -48,6 +50,16 @@ class Request(NamedTuple):
 
 
 Count = Callable[[str, str, str], None]  # verb, kind, outcome
+
+
+class Page(NamedTuple):
+    """A part of a list."""
+
+    items: list[Object]
+    version: str
+    """the list's, from which a watch goes on"""
+    token: str
+    """for the next page; empty: this is the last one"""
 
 
 class Cluster:
@@ -108,9 +120,40 @@ class Cluster:
             return None
         return found
 
+    async def page(self, api: Api, namespace: str | None, selector: str, token: str = "") -> Page:
+        """Return a part of the objects of a kind, in a namespace or all of them. Raises Gone for an old token."""
+        query = _selected(selector) | ({"continue": token} if token else {})
+        request = Request("GET", api.path(namespace), "list", api.kind, {"limit": str(_PAGE)} | query, tries=_PATIENT)
+        found = await self._ask(request)
+        metadata = found["metadata"]
+        return Page(found["items"] or [], metadata["resourceVersion"], metadata.get("continue") or "")
+
+    async def watch(self, api: Api, namespace: str | None, selector: str, version: str) -> AsyncIterator[Object]:
+        """Yield the events after a version, bookmarks too, until the server ends the watch, in some minutes.
+
+        Raises:
+            Gone: the version is too old, or the kind is not there.
+            Unavailable: the connection broke, or nothing came for longer than the server is ever silent.
+        """
+        seconds = str(random.randint(*_WATCH))  # noqa: S311 - not all at once
+        query = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
+        path, headers = self._server + api.path(namespace), {"Accept": "application/json", **self._token.headers()}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_SILENCE)
+        try:
+            async with self._session.get(
+                path, params=query | _selected(selector), headers=headers, timeout=timeout
+            ) as response:
+                if response.status >= 300:
+                    raise self._refusal(response, await response.read(), "watch", api.kind)
+                self._count("watch", api.kind, "Done")
+                async for line in _lines(response.content):
+                    yield _event(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise Unavailable(f"the watch broke: {exc or type(exc).__name__}") from exc
+
     async def all_metadata(self, api: Api, namespace: str | None, selector: str) -> AsyncIterator[Object]:
         """Yield the metadata of every object of a kind, in a namespace or all of them, page by page."""
-        query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
+        query = {"limit": str(_PAGE)} | _selected(selector)
         while True:
             request = Request(
                 "GET", api.path(namespace), "list", api.kind, query, accept=_METADATA.format("List"), tries=_PATIENT
@@ -203,13 +246,18 @@ class Cluster:
             self._count(request.verb, request.kind, "Done")
             found: Object = json.loads(raw)
             return found
-        error = refusal(response.status, _message(raw, response.reason or ""))
-        self._count(request.verb, request.kind, type(error).__name__)
-        if response.status == 401:
-            self._token.renew()
+        error = self._refusal(response, raw, request.verb, request.kind)
         if isinstance(error, Unavailable) or response.status == 401:
             raise _Later(error.message, error.status, _seconds(response.headers.get("Retry-After", "")))
         raise error
+
+    def _refusal(self, response: aiohttp.ClientResponse, raw: bytes, verb: str, kind: str) -> ApiError:
+        """Count an answer that is none, and return what it says."""
+        error = refusal(response.status, _message(raw, response.reason or ""))
+        self._count(verb, kind, type(error).__name__)
+        if response.status == 401:
+            self._token.renew()
+        return error
 
 
 class _Later(ApiError):
@@ -218,6 +266,28 @@ class _Later(ApiError):
     def __init__(self, message: str, status: int = 0, after: float = 0.0) -> None:
         super().__init__(message, status)
         self.after = after
+
+
+def _selected(selector: str) -> dict[str, str]:
+    return {"labelSelector": selector} if selector else {}
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Cut a stream into lines of any length."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+
+
+def _event(line: bytes) -> Object:
+    """Read an event. Raises what an ERROR event says (410: Gone)."""
+    found: Object = json.loads(line)
+    if found["type"] == "ERROR":
+        status = found["object"]
+        raise refusal(int(status.get("code") or 500), str(status.get("message") or "the watch failed"))
+    return found
 
 
 def _seconds(text: str) -> float:
