@@ -33,6 +33,8 @@ class Edges:
         self._applied: dict[Key, Link] = {}  # what pods have, while a spec is not applied, or may never be
         self.placed: dict[Key, Placed] = {}
         """the resources of the graph, some perhaps with problems: what others are wired to"""
+        self.resolved = 0
+        """how often the graph was resolved"""
         self._nodes: dict[Key, Node] = {}
         self._stale = False
         self._cost, self._next = 0.0, 0.0
@@ -100,6 +102,7 @@ class Edges:
 
     def _resolve_now(self) -> None:
         began = time.monotonic()
+        self.resolved += 1
         self.placed = {key: found for key in self._store.nodes if (found := self._place(key)) is not None}
         self._nodes = {key: self._store.nodes[key] for key in self.placed}
         self._applied = {key: link for key, link in self._applied.items() if key in self._nodes}

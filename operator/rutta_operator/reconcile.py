@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from rutta_operator import last, log
 from rutta_operator.apply import Applied, Applier, OwnerGone, Wanted, is_rolled_out
+from rutta_operator.clean import Clean
 from rutta_operator.edges import Edges
 from rutta_operator.k8s.cluster import Cluster, Object
 from rutta_operator.k8s.kinds import WORKLOADS
@@ -70,7 +71,7 @@ class Reconciler:
         """``context`` is what all resources have in common, as it is now."""
         self._store, self._work, self._edges, self._cluster = store, work, edges, cluster
         self._metrics, self._reports, self._context = metrics, reports, context
-        self._applier = Applier(cluster, store, metrics)
+        self._applier, self._clean = Applier(cluster, store, metrics), Clean(store, edges)
         self._events = events
         self._links: dict[Key, Links] = {}  # as planned last: a ConfigMap may be deleted while a reference is broken
         self.refused: set[Key] = set()
@@ -130,6 +131,7 @@ class Reconciler:
         self._work.forget(key)
         self._reports.forget(key)
         self._applier.forget(key)
+        self._clean.forget(key)
         self._links.pop(key, None)
         self.refused.discard(key)
 
@@ -140,7 +142,7 @@ class Reconciler:
         if known.placed is not None:
             planned = plan(known.placed, graph, self._edges.placed, SETTINGS, InCluster(), wiring)
             found = found._replace(plan=planned)
-            applying = self._applier.apply(self._wanted(known, known.placed, planned, graph))
+            applying = self._apply(known, known.placed, planned, graph)
         else:
             applying = self._cut_only(key, known, graph)
         try:
@@ -151,6 +153,18 @@ class Reconciler:
         if known.placed is not None and applied.is_running:
             self._edges.applied(known.placed)
         return found._replace(applied=applied)
+
+    async def _apply(self, known: Known, placed: Placed, planned: Plan, graph: Graph) -> Applied:
+        """Make the objects of a plan and apply them, unless all is as the last pass left it."""
+        key = placed.key
+        before = self._clean.inputs(placed, self._context_of(key, known))
+        if self._clean.has(before):
+            return Applied()
+        wanted = self._wanted(known, placed, planned, graph, before.context)
+        applied = await self._applier.apply(wanted)
+        after = self._clean.inputs(placed, self._context_of(key, known))
+        self._clean.judge(before, after, wanted.objects, well=applied == Applied() and not wanted.cuts)
+        return applied
 
     async def _cut_only(self, key: Key, known: Known, graph: Graph) -> Applied:
         """Cut what is forbidden, and nothing else; with nobody left to send to, nothing is left to run."""
@@ -176,9 +190,8 @@ class Reconciler:
         was = service is not None and service.object()["spec"].get("internalTrafficPolicy") == "Local"
         return was or is_rolled_out(live["DaemonSet"])
 
-    def _wanted(self, known: Known, placed: Placed, planned: Plan, graph: Graph) -> Wanted:
+    def _wanted(self, known: Known, placed: Placed, planned: Plan, graph: Graph, context: Context) -> Wanted:
         key = placed.key
-        context = self._context_of(key, known)
         template = placed.resource.spec.pod_template
         made = objects(planned, placed.resource, context)
         newest = next((one for one in made if one["kind"] == "ConfigMap"), None)

@@ -55,6 +55,8 @@ class Child(NamedTuple):
     holds_replicas: bool
     """whether our last apply said ``spec.replicas``"""
     deleting: bool
+    shape: int
+    """the same as long as nothing but a workload's status has changed"""
 
     def object(self) -> dict[str, Any]:
         """Return the object."""
@@ -133,6 +135,7 @@ class Store:
             body=_child(body),
             holds_replicas=_holds_replicas(metadata),
             deleting="deletionTimestamp" in metadata,
+            shape=_shape_of(body, version),
         )
         if owner is not None:
             self._owned.setdefault(owner, set()).add((place[0], place[2]))
@@ -269,6 +272,15 @@ def _child(body: Object) -> bytes:
     kept = {key: value for key, value in body.items() if key != "status" or body["kind"] in WORKLOADS}
     kept["metadata"] = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     return _compact(kept)
+
+
+def _shape_of(body: Object, version: int) -> int:
+    if body["kind"] not in WORKLOADS:
+        return version
+    metadata = {
+        key: value for key, value in body["metadata"].items() if key not in ("managedFields", "resourceVersion")
+    }
+    return hash(_compact([metadata, body.get("spec")]))
 
 
 def _holds_replicas(metadata: Mapping[str, Any]) -> bool:
