@@ -79,11 +79,12 @@ def counts(workload: Live | None) -> Mapping[str, int]:
 def _of_workload(seen: Seen, workload: Live) -> list[Finding]:
     status = workload.get("status") or {}
     is_behind = int(status.get("observedGeneration", 0)) < int(workload["metadata"].get("generation", 0))
-    if is_behind and not _is_as_judged(seen) and _least(seen) is None:
+    judged = _of_daemon_set if workload.get("kind") == "DaemonSet" else _of_deployment
+    found = judged(seen, workload, status)
+    # Old numbers that are not well are no judgement: the next look, by when it is not Ready, would say another thing.
+    if is_behind and (found or not _is_as_judged(seen)) and _least(seen) is None:
         return [Finding("RolloutInProgress", f"The {_called(workload)} changed, and Kubernetes takes it up.")]
-    if workload.get("kind") == "DaemonSet":
-        return _of_daemon_set(seen, workload, status)
-    return _of_deployment(seen, workload, status)
+    return found
 
 
 def _is_as_judged(seen: Seen) -> bool:

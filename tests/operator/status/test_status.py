@@ -306,6 +306,19 @@ def test_a_deployment_that_somebody_else_touched_is_judged_when_kubernetes_has_t
     assert condition(status(ours), "Ready")["reason"] == "RolloutInProgress"
 
 
+@pytest.mark.parametrize(
+    "old",
+    [{"availableReplicas": 0, "conditions": [GOING]}, {"replicas": 0, "updatedReplicas": 0}, {"updatedReplicas": 1}],
+)
+def test_what_kubernetes_has_not_taken_up_is_judged_alike_at_every_look(made, old):
+    """Else two looks at the same old numbers would write two statuses."""
+    ready = status(made.router())
+    touched = made.deployment(observedGeneration=2, **old)
+    first = status(made.router(workload=touched, previous=ready))
+    assert condition(first, "Ready")["message"].endswith("Kubernetes takes it up.")
+    assert status(made.router(workload=touched, previous=first)) == first
+
+
 def test_a_number_that_is_raised_is_no_warning_until_its_pods_do_not_come(made):
     spec = {**SMALL, "replicas": 6}
     taken_up = status(made.router(spec, workload=made.deployment(wanted=6, observedGeneration=2)))
