@@ -4,7 +4,7 @@ Only ``on.event``: other handlers write annotations and finalizers, and are told
 kopf would do beside that (a copy of each object to find differences, Events, peering, scans) is switched off.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, Final, NamedTuple
 
 import kopf
@@ -45,6 +45,12 @@ class Feed:
         else:
             owner = self._store.drop_child((kind, namespace, name), uid)
             self._work.extend(() if owner is None else (owner,))
+
+    def keep(self, kind: str, known: Mapping[str, tuple[int, str, str]], found: Set[str]) -> None:
+        """Forget what was ``known`` (``Store.versions``) before a list that found these uids only."""
+        for uid in known.keys() - found:
+            _, namespace, name = known[uid]
+            self.go(kind, namespace, name, uid)
 
     def _resource(self, key: Key | None) -> None:
         if key is not None:

@@ -123,9 +123,7 @@ class Sweep:
             async for one in self._cluster.all_metadata(api, namespace, selector):
                 version, space = int(one["resourceVersion"]), one.get("namespace", "")
                 found.append(Listed(api.kind, one["uid"], version, space, one["name"]))
-        for uid in known.keys() - {one.uid for one in found}:
-            _, place, name = known[uid]
-            self._feed.go(api.kind, place, name, uid)
+        self._feed.keep(api.kind, known, {one.uid for one in found})
         return found
 
     async def _wait(self, listed: list[Listed]) -> list[Listed]:

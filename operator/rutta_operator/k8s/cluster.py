@@ -282,10 +282,13 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 
 def _event(line: bytes) -> Object:
-    """Read an event. Raises what an ERROR event says (410: Gone)."""
-    found: Object = json.loads(line)
-    if found["type"] == "ERROR":
-        status = found["object"]
+    """Read an event. Raises what an ERROR event says (410: Gone), Unavailable for what is none."""
+    try:
+        found: Object = json.loads(line)
+        what, status = found["type"], found["object"]
+    except (ValueError, KeyError, TypeError) as exc:  # what stands before the API server sends other things
+        raise Unavailable("the watch brought what is no event") from exc
+    if what == "ERROR":
         raise refusal(int(status.get("code") or 500), str(status.get("message") or "the watch failed"))
     return found
 

@@ -112,6 +112,12 @@ async def test_events_are_whole_wherever_the_stream_is_cut(texts, cuts):
     assert found == texts
 
 
+@pytest.mark.parametrize("line", [b"", b"<html>", b"{}", b"[]"])
+def test_what_is_no_event_breaks_the_watch_and_nothing_else(line):
+    with pytest.raises(Unavailable):
+        cluster._event(line)
+
+
 @pytest.mark.parametrize(("code", "error"), [(410, Gone), (500, Unavailable), (None, Unavailable)])
 def test_an_error_in_a_stream_is_what_it_says(code, error):
     with pytest.raises(error):
