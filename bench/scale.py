@@ -72,12 +72,13 @@ async def _measure(options: argparse.Namespace, place: Place) -> Figures:
                 await bench.create()
                 nothing = await bench.from_nothing()
                 still = await bench.still(options.still, Asked(answering))
-                changes = await bench.changes(options.changes)
+                paced = await bench.changes(options.changes, options.every)
+                rushed = await bench.changes(options.changes, 0.0)
                 await bench.settled()
                 restart = await bench.restart()
         finally:
             program.end(place.folder / "operator.log")
-        return Figures(setting, options.resources, nothing, still, changes, restart)
+        return Figures(setting, options.resources, nothing, still, paced, rushed, restart)
 
 
 def _setting(options: argparse.Namespace, place: Place) -> dict[str, str]:
@@ -99,8 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--resources", type=int, default=1000, metavar="N", help="how many (1000)")
     parser.add_argument(
-        "--changes", type=int, default=400, metavar="N", help="how many changes to take the time of (400)"
+        "--changes", type=int, default=300, metavar="N", help="how many changes to take the time of, twice (300)"
     )
+    parser.add_argument("--every", type=float, default=0.5, metavar="S", help="one change in so many seconds (0.5)")
     parser.add_argument("--still", type=float, default=180, metavar="S", help="how long to watch a standstill (180)")
     parser.add_argument("--image", metavar="IMAGE", help="the operator's image (default: built from this checkout)")
     parser.add_argument("--cluster", default="rutta-bench", metavar="NAME", help="the kind cluster (rutta-bench)")

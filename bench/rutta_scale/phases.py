@@ -1,6 +1,7 @@
 """The measurement, step by step. Everything happens in one cluster, one step after the other."""
 
 import asyncio
+import itertools
 import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +17,7 @@ from rutta_scale.shell import say
 Object = dict[str, Any]
 WORKERS = 16
 _PATIENCE = 900.0
+_BREATH = 0.05  # seconds between a child that was seen and the next change
 _MANAGED = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Drutta-operator"
 
 
@@ -45,6 +47,25 @@ class Still(NamedTuple):
     """questions to pods"""
 
 
+class Change(NamedTuple):
+    """One change of a resource, in seconds from before it was sent."""
+
+    answered: float
+    """until the API server had taken it"""
+    seen: float
+    """until a watch showed the child"""
+
+
+class Changes(NamedTuple):
+    """Some changes, none before the child of the one before it was seen."""
+
+    every: float
+    """seconds between two of them at least"""
+    seconds: float
+    """all of them together"""
+    made: Sequence[Change]
+
+
 class Restart(NamedTuple):
     """A new process, everything in place."""
 
@@ -60,6 +81,7 @@ class Bench:
     def __init__(self, place: Place, api: Api, program: Program, count: int) -> None:
         self.place, self.api, self.program, self.count = place, api, program, count
         self.resources = resources.make(count, "bench")
+        self._numbers = itertools.count()
 
     async def create(self) -> None:
         """Create the resources, with no operator there."""
@@ -103,7 +125,7 @@ class Bench:
         after = await self.bare("after")
         return Nothing((before, after), all_writes, children, which, refused, memory, cpu, seconds)
 
-    async def _caught_up(self, pause: float = 2.0) -> None:
+    async def _caught_up(self, pause: float = 5.0) -> None:
         """Look at the operator's metrics until it is; a look costs it some 50 ms, for they tell of every resource."""
         async with asyncio.timeout(_PATIENCE):
             while not await asyncio.to_thread(self.program.is_caught_up, self.count):  # noqa: ASYNC110
@@ -130,25 +152,27 @@ class Bench:
         cores = (self.program.cpu() - cpu) / took
         return Still(took, audit.described(written), audit.described(reads), cores, asked() - questions)
 
-    async def changes(self, count: int) -> list[float]:
-        """Change one resource after the other; return the seconds until the child said so, for each."""
-        taken: list[float] = []
-        routers, proxies = (self._of(kind) for kind in ("RuttaRouter", "RuttaProxy"))
+    async def changes(self, count: int, every: float) -> Changes:
+        """Change one resource after the other, one in so many seconds; take the time until its child says so."""
+        made: list[Change] = []
+        began = time.monotonic()
         async with Seen(self.api, "ConfigMap") as configs, Seen(self.api, "Deployment") as workloads:
-            for number in range(count):
-                is_config = number % 2 == 0
-                among, seen = (routers, configs) if is_config else (proxies, workloads)
-                one = among[number // 2 % len(among)]
-                change = (
-                    _path_changed(one, number)
-                    if is_config
-                    else {"spec": {"replicas": 2 + number // 2 // len(among) % 2}}
-                )
-                began = time.monotonic()
-                await self.api.merge(_path(one), change)
-                taken.append(await seen.next_of(one, began) - began)
-                await asyncio.sleep(0.05)
-        return taken
+            for _ in range(count):
+                next_one = time.monotonic() + every
+                made.append(await self._change(configs, workloads))
+                await asyncio.sleep(max(_BREATH, next_one - time.monotonic()))
+        return Changes(every, time.monotonic() - began, made)
+
+    async def _change(self, configs: "Seen", workloads: "Seen") -> Change:
+        number = next(self._numbers)
+        is_config = number % 2 == 0
+        among, seen = (self._of("RuttaRouter"), configs) if is_config else (self._of("RuttaProxy"), workloads)
+        one, turn = among[number // 2 % len(among)], number // 2 // len(among)
+        change = _path_changed(one, number) if is_config else {"spec": {"replicas": 2 + turn % 2}}
+        began = time.monotonic()
+        await self.api.merge(_path(one), change)
+        answered = time.monotonic() - began
+        return Change(answered, await seen.next_of(one, began) - began)
 
     def _of(self, kind: str) -> list[Object]:
         return [one for one in self.resources if one["kind"] == kind]

@@ -94,7 +94,7 @@ class Applier:
         if wanted.is_new or all((one["kind"], one["metadata"]["name"]) in live for one in wanted.objects):
             return
         key = wanted.key
-        metadata = await self._cluster.metadata(key.kind, key.namespace, key.name, cached=False)
+        metadata = await self._cluster.metadata(key.kind, key.namespace, key.name)
         if metadata is None or metadata["uid"] != wanted.uid or "deletionTimestamp" in metadata:
             raise OwnerGone
 
@@ -135,19 +135,28 @@ class Applier:
     async def _one(self, wanted: Wanted, one: Object, child: Child | None) -> bool:
         """Apply an object if it differs; False if one is in the way that is about to go."""
         if child is None:
-            name = one["metadata"]["name"]
-            metadata = await self._cluster.metadata(one["kind"], wanted.key.namespace, name)
-            if metadata is not None and not _ours(wanted, metadata, one["kind"]):
-                return False
-        else:
-            live = child.object()
-            if child.deleting or not _ours(wanted, live["metadata"], one["kind"]):
-                return False
-            if self._as_wanted(wanted.key, one, live):
-                return True
-            await self._hand_over(one, live, child)
-            await self._make_room(one, live)
+            return await self._new(wanted, one)
+        live = child.object()
+        if child.deleting or not _ours(wanted, live["metadata"], one["kind"]):
+            return False
+        if self._as_wanted(wanted.key, one, live):
+            return True
+        await self._hand_over(one, live, child)
+        await self._make_room(one, live)
         await self._apply(wanted.key, one)
+        return True
+
+    async def _new(self, wanted: Wanted, one: Object) -> bool:
+        """Make an object that is not known, unless its name is taken: by one of ours, or by somebody's."""
+        try:
+            await self._apply(wanted.key, one, is_new=True)
+        except Conflict:
+            metadata = await self._cluster.metadata(one["kind"], wanted.key.namespace, one["metadata"]["name"])
+            if metadata is None:
+                raise
+            if not _ours(wanted, metadata, one["kind"]):
+                return False
+            await self._apply(wanted.key, one)
         return True
 
     def _as_wanted(self, key: Key, one: Object, live: Object) -> bool:
@@ -184,8 +193,8 @@ class Applier:
         answer = await self._cluster.merge("Service", namespace, name, ports, manager=HANDOVER)
         self._store.put_child(answer)
 
-    async def _apply(self, key: Key, one: Object) -> None:
-        live = await self._cluster.apply(one)
+    async def _apply(self, key: Key, one: Object, *, is_new: bool = False) -> None:
+        live = await self._cluster.apply(one, is_new=is_new)
         self._store.put_child(live)
         self._metrics.applies.labels(one["kind"]).inc()
         name = one["metadata"]["name"]

@@ -23,13 +23,16 @@ Object = dict[str, Any]
 STATUS_MANAGER: Final = f"{names.MANAGER}-status"
 _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _METADATA: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+# The version that an object must have which no object has, so that applying makes one or conflicts (for all kinds since
+# Kubernetes 1.23, https://github.com/kubernetes/kubernetes/issues/106745). etcd counts from 2 on.
+_NOBODY: Final = "1"
 _AT_ONCE: Final = 32
 _TIMEOUT: Final = 15.0  # seconds for one try
 _TRIES: Final = 2  # a connection may just have been closed; what lasts longer is the queue's to wait for
 _PATIENT: Final = 5  # tries for what no queue comes back to
 _PAUSE: Final = (0.1, 5.0)  # seconds: the first, and the longest that is not the server's wish
 _LONGEST_WISH: Final = 30.0
-_PAGE: Final = 500
+_PAGE: Final = 250
 _WATCH: Final = (280, 300)  # seconds that a watch is asked to last
 _SILENCE: Final = 70.0  # seconds; the API server sends a bookmark every minute
 
@@ -83,9 +86,16 @@ class Cluster:
         """Close all connections."""
         await self._session.close()
 
-    async def apply(self, wanted: Object, *, manager: str = names.MANAGER, dry_run: bool = False) -> Object:
-        """Apply an object on the server's side; what it says becomes ours, whoever had it. Returns the live object."""
+    async def apply(
+        self, wanted: Object, *, manager: str = names.MANAGER, dry_run: bool = False, is_new: bool = False
+    ) -> Object:
+        """Apply an object on the server's side; what it says becomes ours, whoever had it. Returns the live object.
+
+        One that ``is_new`` is made, or nothing is done: raises Conflict if there is one of the name.
+        """
         api, metadata = ALL[wanted["kind"]], wanted["metadata"]
+        if is_new:
+            wanted = {**wanted, "metadata": {**metadata, "resourceVersion": _NOBODY}}
         query = {"fieldManager": manager, "force": "true", "fieldValidation": "Strict"}
         path = api.path(metadata["namespace"], metadata["name"])
         dry = {"dryRun": "All"} if dry_run else {}
@@ -110,10 +120,9 @@ class Cluster:
         """Return an object. Raises Gone if there is none."""
         return await self._ask(Request("GET", ALL[kind].path(namespace, name), "get", kind))
 
-    async def metadata(self, kind: str, namespace: str, name: str, *, cached: bool = True) -> Object | None:
-        """Return the metadata of an object, ``cached`` as the server's cache has it; None if there is none."""
-        query, accept = {"resourceVersion": "0"} if cached else {}, _METADATA.format("")
-        request = Request("GET", ALL[kind].path(namespace, name), "get", kind, query, accept=accept)
+    async def metadata(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Return the metadata of an object; None if there is none."""
+        request = Request("GET", ALL[kind].path(namespace, name), "get", kind, accept=_METADATA.format(""))
         try:
             found: Object = (await self._ask(request))["metadata"]
         except Gone:

@@ -103,7 +103,7 @@ class Objects:
         self.owners = {}  # the same → manager → paths
         self.history = []  # (version, type, plural, object, the object before)
         self.oldest = 0  # versions up to this one are compacted
-        self.numbers = itertools.count(1)
+        self.numbers = itertools.count(2)
         self.version = 0
         self.rolls = True  # whether workloads are rolled out as soon as they change
 
@@ -137,9 +137,9 @@ class Objects:
         if place not in self.live:
             return self.create(place, said, manager)
         before = self.live[place]
-        uid = said["metadata"].get("uid")
-        if uid is not None and uid != before["metadata"]["uid"]:
-            raise Conflict("the uid in the precondition is another")
+        for one in ("uid", "resourceVersion"):
+            if said["metadata"].get(one, before["metadata"][one]) != before["metadata"][one]:
+                raise Conflict(f"the {one} in the precondition is another")
         found, owned = copy.deepcopy(before), self.owners[place]
         said = content({"status": said.get("status", {})} if status else said)
         paths = leaves(said)

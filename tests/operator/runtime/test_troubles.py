@@ -141,6 +141,32 @@ async def test_an_object_of_somebody_else_is_not_touched(api, fake, start, condi
     assert "belongs to nobody" in said["message"]
 
 
+async def test_an_object_that_is_made_is_not_asked_for_before(api, fake, start):
+    api.apply(fake.router())
+    operator = await start()
+    await operator.settled()
+    assert api.get("Deployment", "main-router")["metadata"]["ownerReferences"]
+    assert [one for one in api.requests if one[0] == "get" and one[2].startswith("main-")] == []
+
+
+async def test_an_object_of_ours_that_no_watch_has_told_of_is_applied(api, fake, start, condition):
+    """As when the answer to a first try was lost: what is made once more is there by then."""
+    lost = []
+
+    def made_before(said):
+        place = api.place(said["kind"], said["metadata"]["name"])
+        if said["kind"] == "Service" and said["metadata"]["name"] == "main-router" and not lost:
+            lost.append(said)
+            api.objects.apply(place, said, "rutta-operator")
+
+    api.interceptors.append(made_before)
+    api.apply(fake.router())
+    await start()
+    await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
+    asked = [one for one in api.requests if one[1:3] == ("services", "main-router")]
+    assert [one[0] for one in asked] == ["patch", "get", "patch"]
+
+
 async def test_an_object_of_a_former_resource_of_the_name_is_waited_for(api, fake, start, condition):
     former = fake.router()
     api.apply(former)
