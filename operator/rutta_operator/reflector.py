@@ -72,15 +72,12 @@ class Reflector:
     async def _list(self) -> str:
         """Take all that there is, forget what was known before and is no more; return the list's version."""
         known = self._store.versions(self._api.kind, self._namespace)
-        token, version, found = "", "", set[str]()
-        while True:
-            page = await self._cluster.page(self._api, self._namespace, self._selector, token)
+        version, found = "", set[str]()
+        async for page in self._cluster.pages(self._api, self._namespace, self._selector):
             for item in page.items:
                 found.add(item["metadata"]["uid"])
                 self._come({"apiVersion": self._api.api_version, **item})
-            version, token = page.version, page.token
-            if not token:
-                break
+            version = page.version
         self._feed.keep(self._api.kind, known, found)
         return version
 

@@ -61,8 +61,6 @@ class Page(NamedTuple):
     items: list[Object]
     version: str
     """the list's, from which a watch goes on"""
-    token: str
-    """for the next page; empty: this is the last one"""
 
 
 class Cluster:
@@ -129,13 +127,24 @@ class Cluster:
             return None
         return found
 
-    async def page(self, api: Api, namespace: str | None, selector: str, token: str = "") -> Page:
-        """Return a part of the objects of a kind, in a namespace or all of them. Raises Gone for an old token."""
-        query = _selected(selector) | ({"continue": token} if token else {})
-        request = Request("GET", api.path(namespace), "list", api.kind, {"limit": str(_PAGE)} | query, tries=_PATIENT)
-        found = await self._ask(request)
-        metadata = found["metadata"]
-        return Page(found["items"] or [], metadata["resourceVersion"], metadata.get("continue") or "")
+    async def pages(
+        self, api: Api, namespace: str | None, selector: str, accept: str = "application/json"
+    ) -> AsyncIterator[Page]:
+        """Yield the objects of a kind, in a namespace or all of them. Raises Gone if the list got too old meanwhile."""
+        query = {"limit": str(_PAGE)} | _selected(selector)
+        while True:
+            request = Request("GET", api.path(namespace), "list", api.kind, query, accept=accept, tries=_PATIENT)
+            found = await self._ask(request)
+            yield Page(found["items"] or [], found["metadata"]["resourceVersion"])
+            if not (token := found["metadata"].get("continue")):
+                return
+            query["continue"] = token
+
+    async def all_metadata(self, api: Api, namespace: str | None, selector: str) -> AsyncIterator[Object]:
+        """Yield the metadata of every object of a kind, in a namespace or all of them."""
+        async for page in self.pages(api, namespace, selector, _METADATA.format("List")):
+            for item in page.items:
+                yield item["metadata"]
 
     async def watch(self, api: Api, namespace: str | None, selector: str, version: str) -> AsyncIterator[Object]:
         """Yield the events after a version, bookmarks too, until the server ends the watch, in some minutes.
@@ -159,20 +168,6 @@ class Cluster:
                     yield _event(line)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise Unavailable(f"the watch broke: {exc or type(exc).__name__}") from exc
-
-    async def all_metadata(self, api: Api, namespace: str | None, selector: str) -> AsyncIterator[Object]:
-        """Yield the metadata of every object of a kind, in a namespace or all of them, page by page."""
-        query = {"limit": str(_PAGE)} | _selected(selector)
-        while True:
-            request = Request(
-                "GET", api.path(namespace), "list", api.kind, query, accept=_METADATA.format("List"), tries=_PATIENT
-            )
-            page = await self._ask(request)
-            for item in page["items"] or ():
-                yield item["metadata"]
-            if not (token := page["metadata"].get("continue")):
-                return
-            query["continue"] = token
 
     async def served(self, group: str, version: str) -> set[str]:
         """Return the kinds of a group that the server serves: a definition that is not yet established is not there."""
