@@ -19,6 +19,12 @@ def namer(batch: Batch) -> Callable[[int], bytes]:
     return lambda row: _id(first, numbers[row])
 
 
+def derived_ids(batch: Batch) -> list[bytes]:
+    """Return the ids that the rows have if none has its own."""
+    first = _first_id(batch.origin)
+    return [_id(first, number) for number in batch.numbers]
+
+
 def _first_id(origin: Origin) -> int:
     """Return the id of a block's event 0. Makers are random, and blocks lie 2**40 events apart: no two ids meet."""
     return int.from_bytes(origin.maker, "big") + (origin.sequence << 40)

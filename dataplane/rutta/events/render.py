@@ -25,7 +25,7 @@ class Wire(Struct, rename="camel", gc=False):
     """An event as it is written, its keys in order."""
 
     type: str
-    id: str | UnsetType = UNSET
+    id: str | bytes | UnsetType = UNSET  # bytes only for JSON, where they become the same base64
     parent_span_id: str | UnsetType = UNSET
     name: str = ""
     level: str = "debug"

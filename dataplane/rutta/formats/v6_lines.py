@@ -6,16 +6,17 @@ and ``context`` as the text they came as, and only its id, level and times are p
 
 import io
 from binascii import b2a_base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from rutta.events.complete import completer, namer
+from rutta.events.complete import completer, derived_ids, namer
 from rutta.events.event import DEBUG, LEVEL_WORDS, NO_ID
 from rutta.events.json_text import REFUSED
 from rutta.events.render import Wire, base64, moment, wire
+from rutta.events.timestamps import NANOSECONDS
 from rutta.events.v6_events import Level, Nanoseconds
 from rutta.events.values import Mismatch, event_id
 from rutta.message import Batch
@@ -62,11 +63,13 @@ def encode(batch: Batch) -> bytes:
 
 
 def _of_texts(batch: Batch, rows: PlainRows) -> list[Wire]:
-    name, received, context = namer(batch), batch.received, batch.context or {}
-    times = [moment(time) for time in batch.times] if batch.times else [received] * len(rows)
+    received, context = batch.received, Raw(_JSON.encode(batch.context or {}))
+    times: Sequence[int | str] = batch.times or [received] * len(rows)
+    if batch.times and min(batch.times) < NANOSECONDS:
+        times = [moment(time) for time in batch.times]
     return [
-        Wire("event", base64(name(row)), UNSET, "", "debug", received, time, context, event=text)
-        for row, (time, text) in enumerate(zip(times, rows.texts(), strict=True))
+        Wire("event", id_, UNSET, "", "debug", received, time, context, event=text)
+        for id_, time, text in zip(derived_ids(batch), times, rows.texts(), strict=True)
     ]
 
 
