@@ -39,7 +39,9 @@ def applied(kubectl: Kubectl, whole_cluster: Kubectl) -> Iterator[Callable[[Path
 
     yield apply
     for one in [one for text in files for one in yaml.safe_load_all(text) if one]:
-        kubectl.within(_namespace_of(one, kubectl)).delete(one["kind"], one["metadata"]["name"], "--wait=false")
+        kubectl.within(_namespace_of(one, kubectl)).delete(
+            one["kind"], one["metadata"]["name"], "--wait=false", "--ignore-not-found"
+        )
     for namespace in [one for text in files for one in _namespaces(text)]:
         whole_cluster.until_gone("Namespace", namespace, seconds=180)
 

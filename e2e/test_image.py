@@ -74,6 +74,14 @@ def either(request, image) -> str:
     return name
 
 
+def test_an_image_is_as_large_as_the_docs_say(either):
+    sizes = dict(
+        re.findall(r"^\| `logary/([a-z-]+)` \| (\d+) MB", (ROOT / "docs/installation.md").read_text(), re.MULTILINE)
+    )
+    size = int(docker("image", "inspect", "--format", "{{.Size}}", f"logary/{either}:latest")) / 1e6
+    assert size == pytest.approx(int(sizes[either]), rel=0.1)
+
+
 def python(image: str, code: str, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["docker", "run", "--rm", "--read-only", *words, "--entrypoint", "/venv/bin/python", image, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=False)

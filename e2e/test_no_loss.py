@@ -23,25 +23,30 @@ class Topology:
 
     def __init__(self, kubectl: Kubectl, node: str, delivery: str) -> None:
         self.kubectl = kubectl
+        self.workload = "Deployment"
         self.receiver = Receiver(kubectl, node=node)
         link = {"delivery": delivery}
-        listeners = [
-            {"name": "web", "http": {"port": 8080, "codec": "json"}},
-            {"name": "lines", "tcp": {"port": 10001, "codec": "json"}},
-        ]
+        targets, listeners = [http_target(self.receiver.url)], self._listeners()
         kubectl.apply(
-            router(targets=[http_target(self.receiver.url)], listeners=listeners, replicas=1, link=link),
+            router(targets=targets, listeners=listeners, replicas=1, link=link),
             proxy("edge", to("Router", "main"), link=link),
             shipper("node", to("Proxy", "edge")),
         )
         self.until_quiet()
+
+    @staticmethod
+    def _listeners(**of_tcp: object) -> list[object]:
+        return [
+            {"name": "web", "http": {"port": 8080, "codec": "json"}},
+            {"name": "lines", "tcp": {"port": 10001, "codec": "json", **of_tcp}},
+        ]
 
     def until_quiet(self) -> None:
         """Wait until all is as it should be, and those that had to go are gone."""
         self.kubectl.until_ready("RuttaRouter", "main", seconds=240)
         self.kubectl.until_ready("RuttaProxy", "edge", seconds=240)
         self.kubectl.until_ready("RuttaShipper", "node", seconds=240)
-        self.kubectl.until_rolled("Deployment", "main-router")
+        self.kubectl.until_rolled(self.workload, "main-router")
         self.kubectl.until_rolled("Deployment", "edge-proxy")
         until(lambda: not self._leaving(), 120, "the pods that are leaving are gone")
 
@@ -54,9 +59,9 @@ class Topology:
         until(lambda: len(self.kubectl.pods("main")) == replicas, 60, f"there are {replicas} pods of the router")
 
     def roll(self) -> None:
-        """Change what needs new pods: none of the old ones may be left."""
+        """Change what needs new pods, a listener's setting: none of the old ones may be left."""
         before = self._uids()
-        self.kubectl.patch("RuttaRouter", "main", {"spec": {"resources": {"limits": {"memory": "512Mi"}}}})
+        self.kubectl.patch("RuttaRouter", "main", {"spec": {"listeners": self._listeners(maxConnections=500)}})
         until(lambda: not before & self._uids(), 240, "all pods of the router are new")
 
     def reload(self) -> None:
@@ -72,6 +77,12 @@ class Topology:
         until(lambda: "routes" in self.kubectl.config("main"), 30, "the ConfigMap has the route")
         until(taken, 150, "the router's pods have taken the route")
         assert before == self._uids(), "a change of routes must not make new pods"
+
+    def change_workload(self) -> None:
+        """Let a DaemonSet take the Deployment's place."""
+        self.kubectl.patch("RuttaRouter", "main", {"spec": {"workload": "DaemonSet", "replicas": None}})
+        self.workload = "DaemonSet"
+        until(lambda: not self.kubectl.items("Deployment", {"rutta.logary.tech/instance": "main"}), 240, "it is gone")
 
     def drain_node(self) -> None:
         """Drain the node that a pod of the router is on."""
@@ -116,6 +127,7 @@ def test_nothing_is_lost_while_pods_come_and_go(
         "reloaded by a config change": topology.reload,
         "node drained": topology.drain_node,
         "proxy pod deleted": topology.delete_proxy,
+        "Deployment → DaemonSet": topology.change_workload,
     }
     for what, step in steps.items():
         began = time.monotonic()

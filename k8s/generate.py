@@ -1,7 +1,7 @@
 """Write what is generated here: ``rutta.yaml`` of each overlay, and the fields that the kustomize component names.
 
 python k8s/generate.py            write
-python k8s/generate.py --check    exit with 1 if a file is not what would be written (make check)
+python k8s/generate.py --check    exit with 1 if a file is not what would be written (make test asks)
 """
 
 import sys

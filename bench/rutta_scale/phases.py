@@ -168,9 +168,9 @@ class Bench:
         is_config = number % 2 == 0
         among, seen = (self._of("RuttaRouter"), configs) if is_config else (self._of("RuttaProxy"), workloads)
         one, turn = among[number // 2 % len(among)], number // 2 // len(among)
-        change = _path_changed(one, number) if is_config else {"spec": {"replicas": 2 + turn % 2}}
+        change = {"logLevel": ("debug", "warn")[turn % 2]} if is_config else {"replicas": 2 + turn % 2}
         began = time.monotonic()
-        await self.api.merge(_path(one), change)
+        await self.api.merge(_path(one), {"spec": change})
         answered = time.monotonic() - began
         return Change(answered, await seen.next_of(one, began) - began)
 
@@ -247,11 +247,6 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def _path(one: Object) -> str:
     return path_of(one["kind"], one["metadata"]["namespace"], one["metadata"]["name"])
-
-
-def _path_changed(one: Object, number: int) -> Object:
-    web, *others = one["spec"]["listeners"]
-    return {"spec": {"listeners": [{**web, "http": {**web["http"], "path": f"/changed/{number}"}}, *others]}}
 
 
 def _is_available(one: Object) -> bool:

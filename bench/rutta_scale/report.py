@@ -73,7 +73,7 @@ def _notes(figures: Figures) -> Iterator[str]:
     )
     paced, rushed = figures.paced, figures.rushed
     yield (
-        "Half of the changes are of a listener (the ConfigMap changes), half of replicas (the Deployment does), from"
+        "Half of the changes are of the log level (the ConfigMap changes), half of replicas (the Deployment does), from"
         f" before the change is sent until a watch shows the child. {len(paced.made)} at a pace: the API server's own"
         f" time for the change {_spread([one.answered for one in paced.made])}, the slowest child"
         f" {1000 * max(one.seen for one in paced.made):.0f} ms."

@@ -220,7 +220,7 @@ class Applier:
         """
         names_wanted = {(one["kind"], one["metadata"]["name"]) for one in wanted.objects}
         children = self._store.children(wanted.key)
-        paced = bool(wanted.objects) and (bool(applied.refusals) or not is_there(children, names_wanted))
+        paced = bool(wanted.objects) and (bool(applied.refusals) or not is_there(children, wanted.objects))
         old = any(kind in WORKLOADS and (kind, name) not in names_wanted for kind, name in children)
         gone = False
         for kind, name in sorted(children.keys() - names_wanted, key=_latest_first):
@@ -252,22 +252,26 @@ class _Taken(Exception):
     """The object belongs to somebody else; says to whom."""
 
 
-def is_there(children: Mapping[tuple[str, str], Child], wanted: set[tuple[str, str]]) -> bool:
-    """Tell whether the wanted workload is wholly there: every pod is of its newest template, and available."""
-    return all(
-        place in children and is_rolled_out(children[place].object()) for place in wanted if place[0] in WORKLOADS
-    )
+def is_there(children: Mapping[tuple[str, str], Child], wanted: Sequence[Object]) -> bool:
+    """Tell whether the wanted workload is wholly there: every pod is of its newest template, and available.
+
+    A Deployment that an autoscaler will scale begins with one pod: as many as it keeps at least must be there.
+    """
+    least = max((one["spec"]["minReplicas"] for one in wanted if one["kind"] == "HorizontalPodAutoscaler"), default=0)
+    live = [children.get(_place(one)) for one in wanted if one["kind"] in WORKLOADS]
+    return all(one is not None and is_rolled_out(one.object(), least) for one in live)
 
 
-def is_rolled_out(workload: Mapping[str, Any]) -> bool:
-    """Tell whether every pod of a workload is of its newest template, and available."""
+def is_rolled_out(workload: Mapping[str, Any], least: int = 0) -> bool:
+    """Tell whether every pod of a workload is of its newest template, and available; a Deployment's are ``least``."""
     status = workload.get("status") or {}
     if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 0):
         return False
     if workload["kind"] == "DaemonSet":
         number = status.get("desiredNumberScheduled", 0)
         return bool(status.get("updatedNumberScheduled", 0) >= number <= status.get("numberAvailable", 0))
-    number = workload["spec"].get("replicas", 1)
+    asked = workload["spec"].get("replicas", 1)
+    number = max(asked, least) if asked else 0  # an autoscaler leaves alone what was scaled to zero
     return bool(
         status.get("updatedReplicas", 0) >= number <= status.get("availableReplicas", 0)
         and status.get("replicas", 0) <= number

@@ -2,7 +2,8 @@
 
 Only what we say is compared: defaults that the API server added, and fields of others, are none of our business. Maps
 are compared by key; lists that the API server merges by a key of their items, by that key, and an item of others is
-fine (but not a port of our Service); all other lists exactly. Quantities are compared by value.
+fine (but not a port of our Service); all other lists item by item. Quantities are compared by value. What is one thing
+to the API server, and so wholly ours (selectors, tolerations, rules of policies), has nothing in it but what we say.
 """
 
 import json
@@ -36,6 +37,11 @@ _KEYS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 _OWNERS: Final = {"ownerReferences": ("uid",)}
 _DEFAULTS: Final = {"protocol": "TCP"}
 _AMOUNTS: Final = frozenset({"requests", "limits", "sizeLimit", "averageValue", "divisor", "storage"})
+# x-kubernetes-map-type and -list-type "atomic" of the API, where we say such and the API server adds nothing
+_WHOLE: Final = frozenset({
+    "selector", "podSelector", "namespaceSelector", "labelSelector", "nodeSelector", "tolerations", "ingress",
+    "podMetricsEndpoints", "rules",
+})  # fmt: skip
 _ABSENT: Final = object()
 _MAPS: Final = frozenset({"labels", "annotations", "matchLabels", "nodeSelector", "data"})  # "" is a value of theirs
 # Whose false or 0 is another thing than none at all: the API server keeps it.
@@ -83,6 +89,8 @@ class _Walk:
         if isinstance(wanted, dict) and isinstance(live, dict):
             for key, value in wanted.items():
                 yield from self._member(value, live.get(key, _ABSENT), (*path, key))
+            if not _WHOLE.isdisjoint(path):
+                yield from (((*path, key), live[key]) for key in live if key not in wanted and _is_told(live, key))
         elif isinstance(wanted, list) and isinstance(live, list):
             yield from self._lists(wanted, live, path)
         elif not _same(wanted, live, path):
@@ -115,6 +123,11 @@ class _Walk:
 
 def _identity(item: Any, keys: tuple[str, ...]) -> tuple[Any, ...]:
     return tuple(item.get(key, _DEFAULTS.get(key)) for key in keys)
+
+
+def _is_told(live: Mapping[str, Any], key: str) -> bool:
+    """Tell whether a value is more than what the API server adds by itself."""
+    return live[key] not in (None, "", [], {}) and live[key] != _DEFAULTS.get(key)
 
 
 def _is_nothing(wanted: Any, path: Path) -> bool:

@@ -252,6 +252,10 @@ def test_people_see_and_change_the_kinds_by_the_clusters_own_roles() -> None:
     view, edit = roles["rutta-operator-view"], roles["rutta-operator-edit"]
     assert {verb for _, _, verb in rules(view)} == {"get", "list", "watch"}
     assert "status" not in json.dumps(edit["rules"])
+    crds = [yaml.safe_load(file.read_text()) for file in (ROOT / "crds").glob("*.yaml")]
+    scaled = {f"{one['spec']['names']['plural']}/scale" for one in crds
+              if "scale" in one["spec"]["versions"][0]["subresources"]}  # fmt: skip
+    assert scaled == {name for _, name, _ in rules(edit) if name.endswith("/scale")}
     aggregated = "rbac.authorization.k8s.io/aggregate-to-"
     grown = [{key.removeprefix(aggregated) for key in one["metadata"]["labels"] if aggregated in key} for one in
              (view, edit)]  # fmt: skip

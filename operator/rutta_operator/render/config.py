@@ -2,8 +2,9 @@
 
 Its content changes in place, and the data plane takes it up within a minute or two without a restart. What pods must be
 made anew for is in the name's digest: then the old ones keep the config that fits them until they are replaced. That is
-what a process reads at its start only, and what the pod provides for the config: ports, files of secrets, memory,
-and time to stop. (A listener that moved at once would leave its port before the Service does; a larger buffer would
+what a process reads at its start only, what has to do with its ports, and what the pod provides for the config: files
+of secrets, memory, and time to stop. (A listener that moved at once would leave its port before the Service does, and
+one whose settings change closes it for as long as its last requests take, in all pods at once; a larger buffer would
 not fit the memory of the old pods; a longer drain would be cut short.)
 """
 
@@ -46,7 +47,15 @@ def digest(plan: Plan, resources: Mapping[str, Mapping[str, str]]) -> str:
     """Return the digest of what needs new pods; ``resources`` are those of the container."""
     needs = [
         *(plan.config.get(key) for key in ("role", "name", "health")),
+        *_listening(plan),
         *(plan.ports, plan.link, sorted(plan.secrets), resources["limits"].get("memory"), drain(plan).grace),
         *node.mounts(plan),
     ]
     return hashlib.sha256(json.dumps(needs, sort_keys=True).encode()).hexdigest()
+
+
+def _listening(plan: Plan) -> list[Any]:
+    """Return the entries of the config that have ports of the Service; a link's peers are told when it closes."""
+    with_ports = {port.name for port in plan.ports}
+    entries = [one for section in ("listeners", "sources") for one in plan.config.get(section, ())]
+    return [one for one in entries if one["name"] in with_ports]

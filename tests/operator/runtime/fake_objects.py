@@ -13,9 +13,12 @@ LISTS = {  # lists that are merged by a key of their items, where the operator m
 }  # fmt: skip
 
 
+ATOMIC = {"selector", "podSelector", "namespaceSelector", "labelSelector", "nodeSelector"}  # maps that are one thing
+
+
 def leaves(value, path=()):
     """Return the paths of all that a value says; a list without a key is one thing, and so is what is empty."""
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and value and not (path and path[-1] in ATOMIC):
         return {leaf for key, one in value.items() for leaf in leaves(one, (*path, key))}
     keys = LISTS.get(path[-1]) if path and isinstance(path[-1], str) else None
     if keys and isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
@@ -58,7 +61,7 @@ def remove(value, path):
 def merge(live, said, path=()):
     """Lay what was said over what is."""
     for key, value in said.items():
-        if isinstance(value, dict) and isinstance(live.get(key), dict):
+        if isinstance(value, dict) and isinstance(live.get(key), dict) and key not in ATOMIC:
             merge(live[key], value, (*path, key))
         elif key in LISTS and isinstance(value, list) and isinstance(live.get(key), list):
             merge_list(live[key], value, LISTS[key])

@@ -58,6 +58,21 @@ def test_no_drift(wanted, live):
         ({"kind": "X", "args": ["a", "b"]}, {"kind": "X", "args": ["b", "a"]}, ["args.0", "args.1"]),
         ({"kind": "X", "args": ["a"]}, {"kind": "X", "args": ["a", "b"]}, ["args"]),
         (deployment(**POD), deployment(containers=[{"name": "other"}]), ["spec.template.spec.containers.rutta"]),
+        (
+            {"kind": "Service", "spec": {"ports": [], "selector": {"a": "b"}}},
+            {"kind": "Service", "spec": {"ports": [], "selector": {"a": "b", "c": "d"}}},
+            ["spec.selector.c"],
+        ),
+        (
+            {"kind": "X", "tolerations": [{"operator": "Exists"}]},
+            {"kind": "X", "tolerations": [{"operator": "Exists", "key": "a"}]},
+            ["tolerations.0.key"],
+        ),
+        (
+            {"kind": "NetworkPolicy", "spec": {"ingress": [{"ports": [{"port": 1}]}]}},
+            {"kind": "NetworkPolicy", "spec": {"ingress": [{"ports": [{"port": 1, "protocol": "TCP"}], "from": [{}]}]}},
+            ["spec.ingress.0.from"],
+        ),
         ({"kind": "X", "limits": {"cpu": "1"}}, {"kind": "X", "limits": {"cpu": "2"}}, ["limits.cpu"]),
         ({"kind": "X", "labels": {"a": "1"}}, {"kind": "X", "labels": {"a": "1000m"}}, ["labels.a"]),
         (
@@ -80,6 +95,9 @@ def test_no_drift(wanted, live):
         "another_order",
         "one_more_where_the_list_is_ours",
         "a_container_that_is_gone",
+        "a_label_more_in_a_selector",
+        "a_key_more_in_a_toleration",
+        "senders_more_in_a_policy",
         "another_amount",
         "a_label_that_only_looks_like_a_quantity",
         "a_port_more_in_a_policy",

@@ -34,6 +34,30 @@ async def test_every_field_that_we_say_is_put_back(api, fake, start, kind, name)
         await operator.settled()
 
 
+ADDED = [
+    ("Service", "main-router-link", lambda found: found["spec"]["selector"].update(more="x")),
+    ("PodDisruptionBudget", "main-router", lambda found: found["spec"]["selector"]["matchLabels"].update(more="x")),
+    ("NetworkPolicy", "main-router", lambda found: found["spec"]["ingress"][0].update({"from": [{}]})),
+    ("Deployment", "main-router", lambda found: pod_of(found)["tolerations"][0].update(effect="NoExecute")),
+]
+
+
+def pod_of(found):
+    return found["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize(("kind", "name", "add"), ADDED, ids=[kind for kind, _, _ in ADDED])
+async def test_what_is_added_to_what_is_wholly_ours_is_taken_away(api, fake, start, kind, name, add):
+    """A label more in a Service's selector, and nobody reaches the pods."""
+    tolerations = [{"key": "a", "operator": "Exists"}]
+    api.apply(fake.router(networkPolicy={"enabled": True}, tolerations=tolerations))
+    await (await start()).settled()
+    wanted = ours(api.get(kind, name))
+    api.edit(kind, name, add)
+    assert ours(api.get(kind, name)) != wanted
+    await fake.eventually(lambda: ours(api.get(kind, name)) == wanted)
+
+
 @pytest.mark.parametrize(("kind", "name"), CHILDREN, ids=lambda one: one or "of_its_config")
 async def test_a_deleted_object_returns(api, fake, start, kind, name):
     api.apply(fake.router(networkPolicy={"enabled": True}))

@@ -23,6 +23,22 @@ async def test_the_old_workload_stays_until_the_new_one_is_there(api, fake, star
     await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
 
 
+async def test_the_old_workload_stays_until_an_autoscaler_has_made_its_least_number_of_pods(api, fake, start):
+    before = fake.router()
+    to_daemon_set(before)
+    api.apply(before)
+    operator = await start()
+    await operator.settled()
+    scaling = {"minReplicas": 3, "maxReplicas": 5}
+    api.edit("RuttaRouter", "main", lambda found: found["spec"].update(workload="Deployment", autoscaling=scaling))
+    await fake.eventually(lambda: api.get("HorizontalPodAutoscaler", "main-router"))
+    await operator.settled()
+    assert api.get("Deployment", "main-router")["status"]["availableReplicas"] == 1
+    assert api.get("DaemonSet", "main-router")
+    api.edit("Deployment", "main-router", lambda found: found["spec"].update(replicas=3))
+    await fake.eventually(lambda: not api.get("DaemonSet", "main-router"))
+
+
 async def test_traffic_stays_on_its_node_while_pods_are_replaced(api, fake, start):
     api.apply(fake.shipper(), fake.router())
     operator = await start()
