@@ -28,15 +28,15 @@ def test_rules_that_no_schema_holds_are_found_all_at_once_with_their_lines(tmp_p
         + "  - {name: web, http: {port: 8080}}\n"
         + "  - {name: lines, tcp: {port: 10001, codec: plain, strict: true}}\n"
         + "  targets:\n"
-        + "  - name: influx\n"
-        + "    influxdb: {endpoint: 'http://influx:8086/write', username: jo}\n"
+        + "  - name: rabbit\n"
+        + "    rabbitmq: {topic: 'logs.{nonsense}'}\n"
         + "  - {name: old, uri: 'influxdb://./?endpont=http://x'}\n"
         + "  - {name: none, uri: 'pigeon://.'}\n",
     )
     assert code == 22
     assert len(said) == 4
     assert said[0].startswith("7: spec.listeners[1].tcp.strict: only json, auto, syslog have a form")
-    assert said[1].startswith("10: spec.targets[0].influxdb: ")
+    assert said[1].startswith("10: spec.targets[0].rabbitmq: ")
     assert said[2] == "11: spec.targets[1].uri: endpont: unknown setting; did you mean 'endpoint'?"
     assert said[3].startswith("12: spec.targets[2].uri: there is no target 'pigeon'")
 

@@ -61,7 +61,7 @@ def test_secrets_become_files_wherever_they_stand():
             "      tls: {secretName: web-tls, caSecretName: clients}\n"
             "      auth: {bearer: [{secretKeyRef: {name: tokens, key: one}}]}\n",
             targets="\n"
-            "  - {name: db, influxdb: {endpoint: x, password: {secretKeyRef: {name: influx, key: p}}}, "
+            "  - {name: db, influxdb: {endpoint: x, username: u, password: {secretKeyRef: {name: influx, key: p}}}, "
             "buffer: {maxBytes: 1Mi}}\n"
             "  - {name: h, http: {endpoint: x, tls: {caSecretName: ca}, "
             "headers: {A: b, C: {secretKeyRef: {name: c, key: d}}}}}\n"
@@ -80,7 +80,7 @@ def test_secrets_become_files_wherever_they_stand():
         "auth": {"bearer": [{"file": f"{home}/tokens/one"}]},
     }
     assert got.config["targets"] == [
-        {"name": "db", "influxdb": {"endpoint": "x", "password": {"file": f"{home}/influx/p"}},
+        {"name": "db", "influxdb": {"endpoint": "x", "username": "u", "password": {"file": f"{home}/influx/p"}},
          "buffer": {"maxBytes": "1Mi"}},
         {"name": "h", "http": {"endpoint": "x", "tls": {"caFile": f"{home}/ca/ca.crt"},
                                "headers": {"A": "b", "C": {"file": f"{home}/c/d"}}}},

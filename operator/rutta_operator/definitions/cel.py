@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from rutta_operator.spec import components
 from rutta_operator.spec.components import Section
+from rutta_operator.spec.constraints import constraints
 from rutta_operator.spec.models import HEALTH_PORT, NAME, NAME_LENGTH, RESERVED_NAMES, SHAPES, Kind
 
 # FieldValueDuplicate is none of them: with it the API server leaves the message out
@@ -58,6 +59,7 @@ def rules() -> Iterator[Rule]:
         yield from _ports(kind, section)
         yield from _listeners(kind, section)
     yield from _targets()
+    yield from _settings()
     yield from _selectors()
 
 
@@ -255,6 +257,20 @@ def _targets() -> Iterator[Rule]:
         "has a credential in it; keep the URI in a Secret and write uriFrom: {secretKeyRef: {name: NAME, key: KEY}}",
         "FieldValueForbidden",
     )  # fmt: skip
+
+
+def _settings() -> Iterator[Rule]:
+    """What settings of one component must be together, or cannot be."""
+    sections: tuple[tuple[Kind, Section], ...] = (
+        ("RuttaRouter", "listeners"), ("RuttaShipper", "sources"), ("RuttaRouter", "targets"),
+    )  # fmt: skip
+    for kind, section in sections:
+        for component, inside, one in constraints(section):
+            yield Rule(
+                "-".join(filter(None, (section, component, inside, one.name))), (kind,),
+                (*_SPEC, section, "[]", component, *filter(None, [inside])), one.cel, one.message,
+                field=one.field and f".{one.field}",
+            )  # fmt: skip
 
 
 def _selectors() -> Iterator[Rule]:

@@ -36,8 +36,7 @@ _NAMED: Final[Mapping[str, list[str]]] = {  # lists that are merged by a key, wh
     "conditions": ["type"], "endpoints": ["listener"],
 }  # fmt: skip
 _WIDTH: Final = 160  # what fits on a line stands on one
-_DEEP: Final = 14  # a setting of a component, however long: on a line of its own it is easy to compare, and small
-# (13 puts a whole component on a line, which saves a tenth, should the files grow too large)
+_DEEP: Final = 13  # a component, however long: on a line of its own it is easy to compare, and small
 
 
 def documents() -> dict[str, dict[str, Any]]:

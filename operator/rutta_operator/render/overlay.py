@@ -60,8 +60,8 @@ def written(value: Any, field: str = "") -> Any:
     if isinstance(value, dict):
         found = {key: written(one, key) for key, one in value.items() if one is not None and one != []}
         return _amounts(found) if field in _AMOUNTS else found
-    if isinstance(value, list):
-        return [written(one, field) for one in value]
+    if isinstance(value, list):  # items of one name are one item, as they would be if there were some before
+        return _list([], value, field) if _named(field, value) else [written(one, field) for one in value]
     return _quantity(value) if field == "sizeLimit" else value
 
 

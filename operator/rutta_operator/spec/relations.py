@@ -10,10 +10,12 @@ from typing import Any, Final
 from rutta_operator.spec import components
 from rutta_operator.spec.checking import amount, wrong_port, wrong_quantity
 from rutta_operator.spec.components import Section
+from rutta_operator.spec.constraints import constraints
 from rutta_operator.spec.models import HEALTH_PORT, LINK_PORT, RESERVED_NAMES
 from rutta_operator.spec.problems import Path, Problem, hint
 
 _LISTENING: Final[tuple[Section, ...]] = ("listeners", "sources")
+_SECTIONS: Final[tuple[Section, ...]] = (*_LISTENING, "targets")
 _NAMED: Final = ("listeners", "sources", "targets", "imagePullSecrets")
 _BY_ITSELF: Final = {"link": "the link", "health": "the health page"}
 
@@ -34,6 +36,7 @@ def problems(document: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[P
     yield from _consents(spec)
     yield from _routes(spec)
     yield from _uris(spec)
+    yield from _settings(spec)
     yield from _tolerations(spec)
     yield from _resources(spec)
 
@@ -209,6 +212,18 @@ def _uris(spec: Mapping[str, Any]) -> Iterator[Problem]:
         uri = entry.get("uri")
         if isinstance(uri, str) and (text := components.uri_problem(uri)):
             yield Problem((*path, "uri"), text)
+
+
+def _settings(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    """What settings of one component must be together, or cannot be."""
+    for section in _SECTIONS:
+        for component, inside, constraint in constraints(section):
+            for path, entry in entries(spec, section):
+                settings = entry.get(component)
+                settings = settings.get(inside) if inside and isinstance(settings, dict) else settings
+                if isinstance(settings, dict) and not constraint.holds(settings):
+                    place = [one for one in (component, inside, constraint.field) if one]
+                    yield Problem((*path, *place), constraint.message)
 
 
 def _tolerations(spec: Mapping[str, Any]) -> Iterator[Problem]:

@@ -146,8 +146,11 @@ def test_a_udp_port_in_use_is_an_error_and_the_same_tcp_port_is_none(up):
         assert running.rest(running.err) == []
 
 
+PASSWORD = "{secretKeyRef: {name: influx, key: password}}"
+
+
 def test_secrets_come_from_the_input_as_files_that_only_we_may_read(up, tmp_path):
-    target = "{name: db, influxdb: {endpoint: 'http://x', password: {secretKeyRef: {name: influx, key: password}}}}"
+    target = f"{{name: db, influxdb: {{endpoint: 'http://x', username: u, password: {PASSWORD}}}}}"
     secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: influx}\nstringData: {password: hunter2}\n"
     text = HEAD.format(kind="RuttaRouter", name="main") + f"  targets: [{target}]\n"
     running = up(documents(text, secret), "--output", "json")
@@ -173,7 +176,7 @@ def test_secrets_come_from_the_input_as_files_that_only_we_may_read(up, tmp_path
     ],
 )
 def test_a_missing_secret_is_an_error_that_names_it(up, secret, said):
-    target = "{name: db, influxdb: {endpoint: 'http://x', password: {secretKeyRef: {name: influx, key: password}}}}"
+    target = f"{{name: db, influxdb: {{endpoint: 'http://x', username: u, password: {PASSWORD}}}}}"
     running = up(HEAD.format(kind="RuttaRouter", name="main") + f"  targets: [{target}]\n" + secret)
     line = running.until("Secret default/influx")
     assert line == f"<stdin>:5: spec.targets[0].influxdb.password.secretKeyRef: {said}"

@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rutta_operator.render.overlay import laid_over
@@ -133,6 +133,7 @@ def nulls(value):
     st.dictionaries(st.sampled_from(["spec", "metadata"]), JSON),
     st.dictionaries(st.sampled_from(["spec", "metadata"]), JSON),
 )
+@example({}, {"spec": {"a": [{"name": "b", "c": 1}, {"name": "b", "d": 2}]}})
 def test_laying_over_twice_is_laying_over_once_and_leaves_no_null(one, two):
     base = laid_over({}, one)
     found = laid_over(base, two)

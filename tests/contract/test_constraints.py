@@ -1,0 +1,100 @@
+"""The operator's rules between settings of a component are the data plane's own: neither has one that is not both's."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rutta import config
+from rutta.errors import ConfigError
+from rutta_operator.spec import components
+from rutta_operator.spec.constraints import constraints
+
+EXAMPLES = yaml.safe_load((Path(__file__).parent.parent / "operator/examples.yaml").read_text(encoding="utf-8"))
+SECRET = "secret"
+SAID = {  # what is said of a setting that alone may be right or wrong
+    "username": "a", "password": SECRET, "bearer": SECRET, "apiKey": SECRET, "token": SECRET, "org": "o", "bucket": "b",
+    "projectId": "1", "region": "cn-hangzhou", "publishTo": "http://b",
+}  # fmt: skip
+
+
+def plain(value):
+    """Return settings of a resource as those of a config: a secret by its text, a port as a binding."""
+    if isinstance(value, dict):
+        if "secretKeyRef" in value:
+            return SECRET
+        found = {key: plain(one) for key, one in value.items()}
+        return found | {"bind": f"127.0.0.1:{found.pop('port')}"} if "port" in found else found
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
+def takes(section, component, settings):
+    """Whether the data plane takes these settings."""
+    if section == "sources":
+        document = {"role": "Shipper", "targets": [{"name": "main", "link": {"addresses": ["tcp://127.0.0.1:1"]}}]}
+    else:
+        document = {
+            "role": "Router",
+            "listeners": [{"name": "in", "tcp": {}}],
+            "targets": [{"name": "out", "console": {}}],
+        }
+    document |= {section: [{"name": "a", component: plain(settings)}]}
+    try:
+        config.parse(document)
+    except ConfigError as exc:
+        print(settings, exc)
+        return False
+    return True
+
+
+def holds(section, component, settings):
+    """Whether the operator's rules let these settings pass."""
+    rules = [one for name, inside, one in constraints(section) if name == component and not inside]
+    return all(rule.holds(settings) for rule in rules)
+
+
+def of_rules():
+    """Yield section, component, settings and whether they are right, of every example of such a rule."""
+    names = {
+        "-".join(filter(None, (section, component, inside, one.name))): (section, component)
+        for section in ("listeners", "sources", "targets")
+        for component, inside, one in constraints(section)
+    }
+    for one in EXAMPLES:
+        if one.get("rule") in names:
+            section, component = names[one["rule"]]
+            for is_right in (True, False):
+                (entry,) = one["accepted" if is_right else "refused"][section]
+                yield pytest.param(section, component, entry[component], is_right, id=f"{one['rule']}-{is_right}")
+
+
+@pytest.mark.parametrize(("section", "component", "settings", "is_right"), list(of_rules()))
+def test_the_data_plane_has_every_rule_too(section, component, settings, is_right):
+    assert takes(section, component, settings) == is_right
+
+
+def smallest():
+    """Yield each target with the first settings that an example has for it."""
+    seen = set()
+    for one in EXAMPLES:
+        for entry in one["accepted"].get("targets", ()):
+            for component in components.names("targets"):
+                if entry.get(component) and component not in seen and one.get("rule", "").startswith("targets-"):
+                    seen.add(component)
+                    yield pytest.param(component, entry[component], id=component)
+
+
+@pytest.mark.parametrize(("component", "settings"), list(smallest()))
+def test_no_setting_is_refused_by_the_data_plane_alone(component, settings):
+    """Each word that the schema lists, and each name, password and token, said or not: both judge alike."""
+    properties = components.shape("targets", component)["properties"]
+    for key, schema in properties.items():
+        values = [*schema.get("enum", ()), *([True, False] if schema.get("type") == "boolean" else [])]
+        values += [SAID[key]] if key in SAID else []
+        for value in values:
+            changed = copy.deepcopy(settings) | {key: value}
+            assert takes("targets", component, changed) == holds("targets", component, changed), changed
+        if key in SAID and key in settings:
+            changed = {name: one for name, one in settings.items() if name != key}
+            assert takes("targets", component, changed) == holds("targets", component, changed), changed
