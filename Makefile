@@ -35,7 +35,7 @@ check: $(ENV) ## formatting, lint, types, who may import whom, generated files; 
 fuzz: $(ENV) ## the long version of the fuzz tests (a million inputs)
 	RUTTA_FUZZ=1 $(BIN)/pytest -q -m fuzz --timeout 3600
 
-E2E = $(BIN)/pytest -q e2e --suite $(1) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(KEEP),--keep)
+E2E = $(BIN)/pytest -q e2e --suite $(1) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(KEEP),--keep) $(if $(REQUIRE),--require)
 e2e: $(ENV) ## scenarios on a kind cluster of their own, what CI runs (CLUSTER=mine KEEP=1 to use one again; e2e/README.md)
 	$(call E2E,ci)
 

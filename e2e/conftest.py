@@ -21,7 +21,8 @@ from harness import clusters, diagnostics, images
 from harness.api import Api
 from harness.clusters import Cluster
 from harness.kubectl import Kubectl
-from harness.operator import NAMESPACE, Operator
+from harness.leaving import leave_out
+from harness.operator import Operator
 from harness.shell import ROOT
 
 LONGEST = 900  # seconds of a test that says nothing else; the first one waits for the cluster
@@ -35,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--suite", choices=("ci", "all"), default="ci", help="ci: what CI runs; all: everything, full size")
     group.addoption(
         "--cluster", default="rutta-e2e", help="name of the kind cluster; one that is there is used as it is"
+    )
+    group.addoption(
+        "--require", action="store_true", help="fail, instead of leaving scenarios out, where what they need is missing"
     )
     group.addoption("--keep", action="store_true", help="leave the cluster and the namespaces of the tests")
 
@@ -75,7 +79,7 @@ def cluster(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Itera
     """The cluster, with both images on its nodes. Made unless it is there; deleted if we made it."""
     if reason := clusters.missing():
         say(f"The scenarios on a cluster are left out: {reason}.")
-        pytest.skip(reason)
+        leave_out(request.config, reason)
     one, started = Cluster(request.config.getoption("--cluster")), time.monotonic()
     ours = not one.exists()
     try:
@@ -163,7 +167,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
         of_test = [name for key, names in item.user_properties if key == "namespaces" for name in names]
         folder = ROOT / "var" / "e2e" / "failures" / re.sub(r"\W+", "-", item.name)
         try:
-            diagnostics.collect(kubectl, folder, [*of_test, NAMESPACE])
+            diagnostics.collect(kubectl, folder, [*of_test, *diagnostics.others(kubectl, of_test)])
             kept = f"kept in {folder}"
         except (AssertionError, OSError, subprocess.SubprocessError) as exc:  # the cluster itself may be what failed
             kept = f"not all of it could be asked for: {exc}; see {folder}"

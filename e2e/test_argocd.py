@@ -12,6 +12,7 @@ from harness import argocd
 from harness.argocd import EXAMPLES, ArgoCD, Repository
 from harness.images import DATA_PLANE, OPERATOR
 from harness.kubectl import Kubectl
+from harness.leaving import leave_out
 from harness.operator import NAMESPACE, RELEASE, Operator, image_values
 from harness.shell import run, until
 
@@ -23,10 +24,10 @@ STEADY = "Synced Healthy"
 
 
 @pytest.fixture(scope="module")
-def argo(installed: Operator) -> Iterator[ArgoCD]:
+def argo(request: pytest.FixtureRequest, installed: Operator) -> Iterator[ArgoCD]:
     """Argo CD, in place of Helm, brings the operator; afterwards it is as the suite had it."""
     if reason := argocd.missing():
-        pytest.skip(reason)
+        leave_out(request.config, reason)
     one = ArgoCD(installed.cluster, installed.kubectl)
     helm = ["helm", "--kubeconfig", installed.cluster.kubeconfig, "-n", NAMESPACE]
     run(*helm, "uninstall", RELEASE, "--wait", timeout=240)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from harness.api import Object
+from harness.ctl import kubectl_rutta, ruttactl
 from harness.documents import QUICK, http_target, proxy, router, shipper, to
 from harness.kubectl import Kubectl
 from harness.operator import Operator
@@ -111,12 +112,22 @@ def test_a_cycle_is_told_with_its_path_keeps_what_was_wired_and_ends_with_one_re
         proxy("b", to("Proxy", "a"), **NOWHERE),
     )
     kubectl.until_ready("RuttaProxy", "a", "b")
-    kubectl.patch("RuttaProxy", "a", {"spec": {"to": [to("Router", "main"), to("Proxy", "b")]}})
     ns = kubectl.namespace
+    code, text = ruttactl(kubectl, "status", "-n", ns)
+    assert (code, "✗" in text) == (0, False), text
+    assert ruttactl(kubectl, "check", "--cluster", "-n", ns)[0] == 0
+    kubectl.patch("RuttaProxy", "a", {"spec": {"to": [to("Router", "main"), to("Proxy", "b")]}})
     for name in ("a", "b"):
         found = kubectl.until_condition("RuttaProxy", name, "ResolvedRefs", "False", reason="CycleDetected")
         told(found, f"{ns}/a → {ns}/b", "spec.to[")
         kubectl.until_condition("RuttaProxy", name, "Stalled", "True", reason="CycleDetected")
+    for program in (ruttactl, kubectl_rutta):
+        code, text = program(kubectl, "status", "-n", ns)
+        assert code == 1
+        assert "CycleDetected" in text
+        code, text = program(kubectl, "check", "--cluster", "-n", ns)
+        assert code == 22
+        assert f"{ns}/a → {ns}/b" in text
     assert links(kubectl, "a", "RuttaProxy") == ["main"], "no edge of a cycle is wired anew"
     assert links(kubectl, "b", "RuttaProxy") == ["a"], "what was wired stays"
 

@@ -9,6 +9,7 @@ _KINDS = (
     "ruttarouters,ruttashippers,ruttaproxies,deployments,daemonsets,replicasets,pods,services,endpointslices,"
     "configmaps,serviceaccounts,poddisruptionbudgets,horizontalpodautoscalers,networkpolicies,leases"
 )
+_SYSTEM = ("kube-", "local-path-storage")
 _PAGES = ("status", "metrics", "readyz")
 
 
@@ -21,11 +22,22 @@ def collect(kubectl: Kubectl, folder: Path, namespaces: list[str]) -> Path:
     return folder
 
 
+def others(kubectl: Kubectl, namespaces: list[str]) -> list[str]:
+    """Return the other namespaces but those of Kubernetes: the operator's, Argo CD's, what an example brings."""
+    names = [one["metadata"]["name"] for one in kubectl.items("Namespace")]
+    return [name for name in names if name not in namespaces and not name.startswith(_SYSTEM)]
+
+
 def _of_namespace(kubectl: Kubectl, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     _write(folder / "objects.txt", kubectl, "get", _KINDS, "-o", "wide")
     _write(folder / "objects.yaml", kubectl, "get", _KINDS, "-o", "yaml", "--show-managed-fields")
-    _write(folder / "describe.txt", kubectl, "describe", "pods,deployments,daemonsets,ruttarouters")
+    _write(
+        folder / "describe.txt",
+        kubectl,
+        "describe",
+        "pods,deployments,daemonsets,ruttarouters,ruttashippers,ruttaproxies",
+    )
     _write(folder / "events.txt", kubectl, "events")
     for pod in kubectl.items("Pod"):
         _of_pod(kubectl, folder, pod["metadata"]["name"])

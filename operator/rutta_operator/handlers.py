@@ -4,6 +4,7 @@ Only ``on.event``: other handlers write annotations and finalizers, and are told
 kopf would do beside that (a copy of each object to find differences, Events, peering, scans) is switched off.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, Final, NamedTuple
 
@@ -24,9 +25,16 @@ class Feed:
 
     def __init__(self, store: Store, edges: Edges, work: Work) -> None:
         self._store, self._edges, self._work = store, edges, work
+        self.brought: Counter[str] = Counter()
+        """how many objects the watches brought, by kind"""
 
     def come(self, kind: str, body: Body) -> None:
-        """Take an object that is new or changed."""
+        """Take an object that a watch brought, new or changed."""
+        self.brought[kind] += 1
+        self.take(kind, body)
+
+    def take(self, kind: str, body: Body) -> None:
+        """Take an object that is new or changed, whoever brought it."""
         if kind == NAMESPACE.kind:
             if self._store.put_namespace(body):
                 self._edges.touch()

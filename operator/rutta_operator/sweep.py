@@ -1,14 +1,15 @@
 """Heals what watches miss: lists the metadata of everything, now and then, and compares uids and versions.
 
 kopf does not tell of what vanished while a watch was broken, and a watch may freeze. A sweep forgets what is no more
-and fetches what did not come; that it had to, several times in a row, is how a frozen watch is noticed.
+and fetches what did not come; that it had to, several times while the watch brought nothing, is how a frozen one is
+noticed, however rarely something changes.
 """
 
 import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Final, NamedTuple
 
 from rutta_operator import log
@@ -21,7 +22,7 @@ from rutta_operator.store import Store
 
 _GRACE: Final = 10.0  # seconds that a watch may be behind
 _SOON: Final = 30.0  # seconds until the next sweep if a watch was behind
-_FROZEN: Final = 2  # sweeps in a row that found a watch behind
+_FROZEN: Final = 2  # sweeps that found a watch behind, while it brought nothing
 _GLANCE: Final = 0.05  # seconds between two looks at whether the watches have come along
 
 
@@ -48,7 +49,9 @@ class Sweep:
         self.unwatched: tuple[Api, ...] = ()
         """kinds that came after the watches began: sweeps are all that tells of them"""
         self._wanted = asyncio.Event()
-        self._behind = 0
+        self._behind: dict[str, int] = {}  # kind → sweeps that had to fetch what its watch did not bring
+        self._brought: dict[str, int] = {}  # kind → what its watch had brought by the last of these
+        self._hurry = False
         self._in_step = time.monotonic()
 
     def age(self) -> float:
@@ -56,10 +59,11 @@ class Sweep:
         return time.monotonic() - self._in_step
 
     def frozen(self) -> str:
-        """Say why the watches are taken for frozen; empty if they are not."""
-        if self._behind < _FROZEN:
+        """Say why watches are taken for frozen; empty if none is."""
+        frozen = sorted(kind for kind, times in self._behind.items() if times >= _FROZEN)
+        if not frozen:
             return ""
-        return f"the watches did not bring what {self._behind} sweeps in a row found"
+        return f"the watches of {', '.join(frozen)} bring nothing, and sweeps found what they did not bring"
 
     async def first(self) -> None:
         """Wait until the watches have brought everything that there is; what does not come is fetched."""
@@ -80,12 +84,22 @@ class Sweep:
             except ApiError as exc:
                 log.warn("sweep_failed", f"A sweep failed, and is made again later: {exc.message}")
                 continue
-            self._behind = self._behind + 1 if healed else 0
+            self._hurry = bool(healed)
+            self._judge(healed)
             done()
+
+    def _judge(self, healed: Set[str]) -> None:
+        """Count for each kind how often its watch was behind; one that has brought something since is well."""
+        for kind in [one for one, brought in self._brought.items() if self._feed.brought[one] > brought]:
+            self._behind.pop(kind, None)
+            self._brought.pop(kind)
+        for kind in healed:
+            self._behind[kind] = self._behind.get(kind, 0) + 1
+        self._brought |= {kind: self._feed.brought[kind] for kind in self._behind}
 
     async def _rest(self) -> None:
         """Wait for the next sweep."""
-        seconds = min(_SOON, self._every) if self._behind else self._every
+        seconds = min(_SOON, self._every) if self._hurry else self._every
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds * random.uniform(0.9, 1.1)):  # noqa: S311
                 await self._wanted.wait()
@@ -95,8 +109,8 @@ class Sweep:
         """Make the next sweep now: something may have been missed."""
         self._wanted.set()
 
-    async def _sweep(self) -> int:
-        """Compare; return how many objects the watches should have brought and did not."""
+    async def _sweep(self) -> set[str]:
+        """Compare; return the kinds of what the watches should have brought and did not."""
         for one in self._missing(await self._listed(self.unwatched)):
             await self._fetch(one)
         missing = await self._wait(await self._listed(self._apis))
@@ -106,7 +120,7 @@ class Sweep:
             log.warn("healed", f"A watch did not bring {one.kind} {one.namespace}/{one.name}; it was fetched.")
         if not healed:
             self._in_step = time.monotonic()
-        return len(healed)
+        return {one.kind for one in healed}
 
     async def _listed(self, apis: Iterable[Api]) -> list[Listed]:
         return [one for api in apis for space in self._spaces_of(api) for one in await self._list(api, space)]
@@ -145,7 +159,7 @@ class Sweep:
     async def _fetch(self, one: Listed) -> bool:
         """Fetch what no watch brought; False if it is gone by now."""
         try:
-            self._feed.come(one.kind, await self._cluster.get(one.kind, one.namespace, one.name))
+            self._feed.take(one.kind, await self._cluster.get(one.kind, one.namespace, one.name))
         except Gone:
             return False
         return True

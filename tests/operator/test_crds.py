@@ -1,6 +1,7 @@
 """The CRDs as text and as schemas: small, and in step with models and components."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -170,5 +171,22 @@ def test_subresources_short_names_and_category(kind):
     assert one["names"]["shortNames"] == [{"RuttaRouter": "rtr", "RuttaShipper": "rts", "RuttaProxy": "rtp"}[kind]]
     version = one["versions"][0]
     assert version["subresources"]["scale"]["labelSelectorPath"] == ".status.selector"
-    assert [column["name"] for column in version["additionalPrinterColumns"]][:2] == ["Ready", "Reason"]
+    columns = version["additionalPrinterColumns"]
+    assert [column["name"] for column in columns][:2] == ["Ready", "Reason"]
+    properties = version["schema"]["openAPIV3Schema"]["properties"] | {"metadata": METADATA}
+    for path in [column["jsonPath"] for column in columns]:
+        assert there(properties, path), f"{path} is nowhere in the schema, so its column would be empty"
     assert ("selectableFields" in version) == (kind != "RuttaProxy")
+
+
+METADATA = {"properties": {"creationTimestamp": {}}}
+
+
+def there(properties, path):
+    """Whether the schema has what a column's path reads."""
+    for step in re.sub(r"\[.*?\]", "", path).removeprefix(".").split("."):
+        if step not in properties:
+            return False
+        found = properties[step]
+        properties = found.get("items", found).get("properties", {})
+    return True

@@ -1,6 +1,7 @@
 """Who works: the Lease, its release, its loss; and what is asked before anybody works."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -123,6 +124,19 @@ async def test_the_metrics_tell_of_conditions_and_work(api, fake, start, conditi
     assert 'rutta_operator_applies_total{kind="Deployment"} 1.0' in text
     assert "rutta_operator_leader 1.0" in text
     assert "rutta_operator_queue_depth 0.0" in text
+    figures = dict(re.findall(r"^(rutta_operator_\w+) (\S+)$", text, re.MULTILINE))
+    assert float(figures["rutta_operator_reconcile_seconds_count"]) >= 1
+    assert float(figures["rutta_operator_reconcile_seconds_sum"]) > 0
+    assert 0 <= float(figures["rutta_operator_watch_age_seconds"]) < 300
+    api.trouble.append(lambda verb, plural, name: 500 if (verb, plural) == ("patch", "configmaps") else None)
+    api.edit("RuttaRouter", "main", lambda found: found["spec"].update(logLevel="debug"))
+
+    async def failures():
+        _, text = await operator.page("/metrics")
+        return 'rutta_operator_reconcile_errors_total{kind="RuttaRouter",reason="Unavailable"}' in text
+
+    while not await failures():
+        await asyncio.sleep(0.05)
 
 
 @pytest.fixture(autouse=True)

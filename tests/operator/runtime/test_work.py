@@ -35,13 +35,15 @@ async def test_a_key_that_is_at_work_comes_again_only_when_it_is_done():
 
 
 async def test_each_failure_waits_longer_up_to_a_minute(monkeypatch):
-    monkeypatch.setattr("random.uniform", lambda least, most: most)
+    asked = []
+    monkeypatch.setattr("random.uniform", lambda least, most: asked.append((least, most)) or most)
     work, delays = Work(), []
     for _ in range(12):
         work.add(A)
         await work.take()
         delays.append(work.failed(A))
         assert work.failures(A) == len(delays)
+    assert set(asked) == {(0.5, 1.0)}, "each delay has jitter"
     assert delays[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
     assert delays[-1] == 60.0
     work.add(A)
