@@ -9,7 +9,7 @@ from rutta_operator import log
 from rutta_operator.k8s.cluster import Cluster
 from rutta_operator.k8s.kinds import MONITORING, OPTIONAL, RESOURCES, Api
 from rutta_operator.k8s.permissions import PERMISSIONS, Permission
-from rutta_operator.k8s.refusals import Unavailable
+from rutta_operator.k8s.refusals import Forbidden, Unavailable
 from rutta_operator.spec.models import GROUP
 
 Answer = TypeVar("Answer")
@@ -40,11 +40,11 @@ async def _served(cluster: Cluster, group: str, version: str) -> set[str]:
 
 
 async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Wait for an API server that does not answer."""
+    """Wait for an API server that does not answer, or does not let us ask: one that boots knows no roles yet."""
     while True:
         try:
             return await ask()
-        except Unavailable as exc:
+        except (Forbidden, Unavailable) as exc:
             log.warn("waiting_for_api", f"The API server is asked again: {exc.message}")
             await asyncio.sleep(_PAUSE)
 

@@ -113,6 +113,19 @@ async def test_the_kinds_are_waited_for(api, fake, start, condition, caplog, mon
     assert await operator.page("/readyz") == (200, "ok\n")
 
 
+async def test_an_api_server_that_does_not_let_us_ask_yet_is_waited_for(api, fake, start, condition, monkeypatch):
+    from rutta_operator.k8s import preflight
+
+    monkeypatch.setattr(preflight, "_PAUSE", 0.05)
+    answers = iter([403, 401, 403])
+    discover = api.discover
+    api.discover = lambda root: fake.refuse(status, "no") if (status := next(answers, None)) else discover(root)
+    api.apply(fake.router())
+    await start()
+    await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
+    assert next(answers, None) is None
+
+
 async def test_the_metrics_tell_of_conditions_and_work(api, fake, start, condition):
     api.apply(fake.router())
     operator = await start()
