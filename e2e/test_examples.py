@@ -92,6 +92,8 @@ def test_the_sidecar_ships_what_the_app_beside_it_writes(
     until_all_ready(kubectl, applied(ROOT / "examples" / "sidecar.yaml"))
     kubectl.until_rolled("Deployment", "app-with-sidecar")
     printed(kubectl, "sidecar-demo", "of the app", 5)
+    kubectl("delete", "pods", "-l", "app=app-with-sidecar")
+    printed(kubectl, "sidecar-demo", "the last line of the app", 1)
 
 
 @pytest.mark.all

@@ -74,6 +74,13 @@ def test_the_data_plane_has_every_rule_too(section, component, settings, is_righ
     assert takes(section, component, settings) == is_right
 
 
+@pytest.mark.parametrize(("said", "is_right"), [(["pushTo"], True), (["publishTo"], True), ([], False),
+                                               (["pushTo", "publishTo"], False)])  # fmt: skip
+def test_a_rule_that_the_api_server_cannot_read_is_both_halves(said, is_right):
+    settings = {key: ["tcp://a:1"] for key in said}
+    assert takes("targets", "shipper", settings) == holds("targets", "shipper", settings) == is_right
+
+
 def smallest():
     """Yield each target with the first settings that an example has for it."""
     seen = set()

@@ -1,11 +1,13 @@
 """Every rule of the CRDs has an example that is accepted and one that is refused; ``ruttactl`` judges them alike."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from rutta_operator.definitions import cel
+from rutta_operator.definitions import cel, crds
+from rutta_operator.definitions.structural import INT_OR_STRING
 from rutta_operator.spec import rules
 
 EXAMPLES = yaml.safe_load(Path(__file__).with_name("examples.yaml").read_text(encoding="utf-8"))
@@ -47,6 +49,18 @@ def test_names_of_rules_are_distinct_and_every_example_names_one_that_is():
     names = [rule.name for rule in cel.rules()]
     assert len(set(names)) == len(names)
     assert {one["rule"] for one in EXAMPLES if "rule" in one} == set(names)
+
+
+@pytest.mark.parametrize("rule", list(cel.rules()), ids=lambda rule: rule.name)
+def test_a_rule_reads_only_what_the_api_server_knows_the_type_of(rule):
+    """Else it does not take the definition at all."""
+    for kind in rule.kinds:
+        here = crds.schema(kind)
+        for step in rule.path:
+            here = here["items"] if step == "[]" else here["properties"][step]
+        for field in re.findall(r"\bself\.\??(\w+)\b(?!\()", rule.rule):
+            one = here["properties"][field.removeprefix("__").removesuffix("__")]
+            assert "type" in one or one.get(INT_OR_STRING), field
 
 
 @pytest.mark.parametrize("rule", list(cel.rules()), ids=lambda rule: rule.name)

@@ -64,6 +64,7 @@ class Files:
             from_end=config.start_at == "End",
             rate=config.max_bytes_per_second,
             over=config.over_rate,
+            last_look=True,
         )
         self.tail = Tail(
             Globs(config.paths, config.exclude),

@@ -17,7 +17,10 @@ PIECE: Final = 256 * 1024  # bytes of a file per turn
 
 
 class Manner(NamedTuple):
-    """How to follow. ``limit``: bytes of a line. ``rate``: bytes a second of a file, 0: no bound; ``over``: then?"""
+    """How to follow. ``limit``: bytes of a line. ``rate``: bytes a second of a file, 0: no bound; ``over``: then?
+
+    ``last_look``: whether what is there at the stop is read before it, for nobody may come after us.
+    """
 
     limit: int
     poll: float = 0.25
@@ -25,6 +28,7 @@ class Manner(NamedTuple):
     rate: int = 0
     over: Literal["Wait", "Drop"] = "Wait"
     rescan: float | None = None
+    last_look: bool = False
 
 
 class Reader:

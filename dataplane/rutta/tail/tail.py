@@ -28,6 +28,7 @@ from rutta.tail.status import status
 
 RESCAN: Final = 1.0  # seconds between looks for new, renamed and removed files, where the kernel tells nothing
 SETTLE: Final = 0.02  # seconds in which news of folders are gathered
+LAST_LOOK: Final = 1.0  # seconds at most that are read on when told to stop
 IDLE: Final = 10.0  # seconds without anything new, after which a file is closed
 TURN: Final = 0.005  # seconds of reading before others get their turn on the loop
 PART: Final = 50  # reading is to take at most this part of the time: later, pieces are fewer and larger
@@ -104,7 +105,10 @@ class Tail:
         self._news.set()
 
     async def serve(self, intake: Intake) -> None:
-        """Follow until ``stop``; with checkpoints, return when all that was read is done. Cancelled, it saves."""
+        """Follow until ``stop``, and read what is there by then; with checkpoints, return when all of it is done.
+
+        Cancelled, it saves.
+        """
         loop = asyncio.get_running_loop()
         is_begun = self._checkpoints is None
         try:
@@ -115,6 +119,8 @@ class Tail:
                 loop.add_reader(self._watcher.descriptor, self._tell)
             while not self._stopping:
                 await self._round(intake)
+            if is_begun and self.manner.last_look:
+                await self._last_look(intake)
             await self._finish(intake)
         finally:
             if self._watcher is not None:
@@ -171,6 +177,19 @@ class Tail:
         self._save()
         if intake.full or not self._ready:
             await self._wait(intake)
+
+    async def _last_look(self, intake: Intake) -> None:
+        """Read what was written until now, as far as there is room and time: beside an app, its last lines."""
+        end = time.monotonic() + LAST_LOOK
+        self._scan(time.monotonic())
+        for one in self.catalogue.awake.values():
+            self._queue(one)
+        while self._ready and not intake.full and time.monotonic() < end:
+            one = self._ready.popleft()
+            one.is_queued = False
+            if self._piece(one, intake):
+                self._queue(self.catalogue.files.get(one.key, one))
+            await asyncio.sleep(0)
 
     def _queue(self, one: Followed) -> None:
         if not one.is_queued:

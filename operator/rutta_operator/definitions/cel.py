@@ -266,6 +266,8 @@ def _settings() -> Iterator[Rule]:
     )  # fmt: skip
     for kind, section in sections:
         for component, inside, one in constraints(section):
+            if not one.cel:
+                continue
             yield Rule(
                 "-".join(filter(None, (section, component, inside, one.name))), (kind,),
                 (*_SPEC, section, "[]", component, *filter(None, [inside])), one.cel, one.message,

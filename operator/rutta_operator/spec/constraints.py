@@ -18,7 +18,7 @@ class Constraint(NamedTuple):
 
     name: str
     cel: str
-    """the rule as the API server reads it, ``self`` being the settings"""
+    """the rule as the API server reads it, ``self`` being the settings; empty: it does not know their type"""
     holds: Callable[[Settings], bool]
     message: str
     field: str
@@ -118,7 +118,7 @@ _ROWS: Final[Mapping[_Place, tuple[Constraint, ...]]] = {
         _together("username", "password", "projectId"), _exactly_one("token", "username"), _GZIP,
     ),
     ("targets", "otlp", ""): (_USER, _BEARER),
-    ("targets", "shipper", ""): (_exactly_one("pushTo", "publishTo"),),
+    ("targets", "shipper", ""): (_exactly_one("pushTo", "publishTo")._replace(cel=""),),  # text or a list
     ("targets", "stackdriver", ""): (_GZIP,),
     ("listeners", "http", "auth"): (
         Constraint(

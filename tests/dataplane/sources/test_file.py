@@ -268,6 +268,17 @@ async def test_stop_while_the_intake_is_full_returns(tmp_path: Path, intake: Any
     assert intake.lines == [b"one"]
 
 
+async def test_what_is_written_right_before_the_stop_is_read(tmp_path: Path, intake: Any, eventually: Any) -> None:
+    """A sidecar is stopped after the app beside it, whose last lines nobody else will read."""
+    log, new = tmp_path / "a.log", tmp_path / "b.log"
+    append(log, b"first\n")
+    async with following(make(tmp_path / "*.log", poll_interval=Duration(60.0)), intake):
+        await eventually(lambda: intake.lines == [b"first"])
+        append(log, b"last\n")
+        append(new, b"of a new file\n")
+    assert sorted(intake.lines) == [b"first", b"last", b"of a new file"]
+
+
 async def test_a_long_file_does_not_keep_the_others_waiting(
     tmp_path: Path, intake: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
