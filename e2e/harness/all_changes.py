@@ -70,7 +70,7 @@ def listening(role: str, workload: str, section: str) -> list[Change]:
         Change(
             f"{section}.tcp",
             one(tcp={"port": 10001, "maxLineBytes": "2Mi"}),
-            {config: [f"data.{section}[lines].tcp.maxLineBytes"]},
+            {child: [CONFIG_NAME], config: [f"data.{section}[lines].tcp.maxLineBytes"]},
         ),
         Change(f"{section}.servicePort", one(servicePort=514), {service: ["spec.ports[lines].port"]}),
         Change(
