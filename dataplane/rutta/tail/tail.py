@@ -110,7 +110,7 @@ class Tail:
         Cancelled, it saves.
         """
         loop = asyncio.get_running_loop()
-        is_begun = self._checkpoints is None
+        is_begun, was_served = self._checkpoints is None, not self._stopping
         try:
             if self._checkpoints is not None and (is_begun := await self._lock(self._checkpoints)):
                 self._begin()
@@ -119,7 +119,7 @@ class Tail:
                 loop.add_reader(self._watcher.descriptor, self._tell)
             while not self._stopping:
                 await self._round(intake)
-            if is_begun and self.manner.last_look:
+            if is_begun and was_served and self.manner.last_look:
                 await self._last_look(intake)
             await self._finish(intake)
         finally:
