@@ -223,6 +223,7 @@ def prometheus(operator: Operator, whole_cluster: Kubectl) -> Iterator[None]:
     yield
     if there is None:
         whole_cluster("delete", "-f", str(PROMETHEUS), "--ignore-not-found")
+        restart(operator)  # else a later leader goes on trying to make what is no more, as long as it has not looked
 
 
 def granted(operator: Operator) -> set[tuple[str, str, str]]:
