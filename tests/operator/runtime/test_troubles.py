@@ -48,11 +48,7 @@ async def test_an_error_in_a_watch_does_not_end_the_operator(api, fake, start, c
 
 
 async def test_a_frozen_watch_is_healed_and_told_however_rarely_something_changes(api, fake, start, monkeypatch):
-    monkeypatch.setattr(sweep, "_GRACE", 0.1)
-    monkeypatch.setattr(sweep, "_SOON", 0.1)
-    api.apply(fake.router())
-    operator = await start(sweep=0.2)
-    await operator.settled()
+    operator = await sweeping(api, fake, start, monkeypatch)
     assert await operator.page("/healthz") == (200, "ok\n")
     api.frozen.add("services")
     for _ in range(2):
@@ -66,11 +62,7 @@ async def test_a_frozen_watch_is_healed_and_told_however_rarely_something_change
 
 
 async def test_a_watch_that_was_behind_and_goes_on_is_well(api, fake, start, monkeypatch):
-    monkeypatch.setattr(sweep, "_GRACE", 0.1)
-    monkeypatch.setattr(sweep, "_SOON", 0.1)
-    api.apply(fake.router())
-    operator = await start(sweep=0.2)
-    await operator.settled()
+    operator = await sweeping(api, fake, start, monkeypatch)
     for number in range(3):
         api.frozen.add("services")
         api.edit("Service", "main-router", lambda found: found["spec"].update(selector={"app": "another"}))
@@ -79,6 +71,16 @@ async def test_a_watch_that_was_behind_and_goes_on_is_well(api, fake, start, mon
         api.edit("Service", "main-router", lambda found, to=number: found["metadata"].update(finalizers=[f"n/{to}"]))
         await sweeps(api, fake)
         assert await operator.page("/healthz") == (200, "ok\n")
+
+
+async def sweeping(api, fake, start, monkeypatch):
+    """Return an operator with a router, that sweeps all the time."""
+    monkeypatch.setattr(sweep, "_GRACE", 0.1)
+    monkeypatch.setattr(sweep, "_SOON", 0.1)
+    api.apply(fake.router())
+    operator = await start(sweep=0.2)
+    await operator.settled()
+    return operator
 
 
 async def sweeps(api, fake, number=3):
