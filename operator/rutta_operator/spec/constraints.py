@@ -70,6 +70,12 @@ def _holds_with(
     return lambda of: of.get(field) != value or of.get(other, default) in allowed
 
 
+def _closes_files(settings: Settings) -> bool:
+    said = [one for key in ("rotate", "keep") if isinstance(inner := settings.get(key), dict) for one in inner.values()]
+    return any(one is not None for one in said) or settings.get("compression", "None") != "None"
+
+
+_CLOSED_FILES: Final = ("?rotate.?maxBytes", "?rotate.?every", "?keep.?files", "?keep.?age", "?keep.?maxBytes")
 _USER: Final = _together("username", "password")
 _BEARER: Final = _at_most_one("bearer", "username")
 _GZIP: Final = _never("compression", "Zstd", "the service reads gzip only; take Gzip or None")
@@ -100,6 +106,19 @@ _ROWS: Final[Mapping[_Place, tuple[Constraint, ...]]] = {
         _USER,
         _at_most_one("password", "apiKey", "bearer"),
         _GZIP,
+    ),
+    ("targets", "file", ""): (
+        Constraint(
+            "columns", "self.?columns.orValue([]).size() == 0 || self.?codec.orValue('ndjson') == 'ndjson'",
+            lambda of: not of.get("columns") or of.get("codec", "ndjson") == "ndjson",
+            "go with codec ndjson only", "columns",
+        ),
+        Constraint(
+            "path", f"self.path != '-' || !({' || '.join(f'self.{one}.hasValue()' for one in _CLOSED_FILES)} "
+            "|| self.?compression.orValue('None') != 'None')",
+            lambda of: of.get("path") != "-" or not _closes_files(of),
+            "- is standard output, which has no files to rotate, keep or compress", "path",
+        ),
     ),
     ("targets", "http", ""): (_USER, _BEARER, _only_with("body", "Array", "codec", ("ndjson", "json"), "ndjson")),
     ("targets", "influxdb", ""): (
