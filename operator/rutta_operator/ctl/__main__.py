@@ -57,7 +57,7 @@ exit codes: 0 all are ready · 1 some are not · 22 nothing there, or it may not
 _CHECK: Final = """\
 Reads, wires and says everything that is wrong, each with file, line and path. Nothing is started, nothing is applied.
 With --cluster, references may lead to what is in the cluster; what the files would break there is told, too, and so are
-Secrets that nobody has. Without files it checks what is in the cluster.
+Secrets that nobody has. Without files it checks what is in the cluster, or in its --namespace.
 """
 _FILES: Final = "a file, a directory (its *.yaml) or - (standard input); give it as often as you like"
 _ENDS: Final = argparse.RawDescriptionHelpFormatter
@@ -73,7 +73,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     up = _command(commands, "up", "run a topology on this machine", _UP, ("text", "json"))
     up.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="where listeners listen (default 127.0.0.1)")
-    check = _command(commands, "check", "say everything that is wrong", _CHECK, needs_files=False)
+    check = _command(
+        commands, "check", "say everything that is wrong", _CHECK, needs_files=False,
+        of_namespace="the namespace of resources that say none; without files, the only one to check",
+    )  # fmt: skip
     check.add_argument("--cluster", action="store_true", help="check against what is in the cluster, too")
     check.set_defaults(namespace=None)
     _of_cluster(check)
@@ -111,7 +114,14 @@ def _of_cluster(command: argparse.ArgumentParser) -> None:
 
 
 def _command(
-    commands: Any, name: str, purpose: str, description: str, outputs: Sequence[str] = (), *, needs_files: bool = True
+    commands: Any,
+    name: str,
+    purpose: str,
+    description: str,
+    outputs: Sequence[str] = (),
+    *,
+    needs_files: bool = True,
+    of_namespace: str = "the namespace of resources that say none (default: default)",
 ) -> argparse.ArgumentParser:
     """Add a command that reads files."""
     command: argparse.ArgumentParser = commands.add_parser(
@@ -121,9 +131,7 @@ def _command(
         "-f", "--filename", action="extend", nargs="+", required=needs_files, metavar="FILE", dest="files", help=_FILES
     )
     files.complete = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # type: ignore[attr-defined]
-    command.add_argument(
-        "-n", "--namespace", default="default", help="the namespace of resources that say none (default: default)"
-    )
+    command.add_argument("-n", "--namespace", default="default", help=of_namespace)
     if outputs:
         command.add_argument("--output", "-o", choices=outputs, default=outputs[0], help=f"default {outputs[0]}")
     return command

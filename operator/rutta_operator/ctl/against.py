@@ -25,8 +25,8 @@ class There(NamedTuple):
     """What the cluster has."""
 
     resources: Mapping[Key, Placed]
-    findings: Sequence[Finding]
-    """what is wrong with single resources of it"""
+    findings: Sequence[tuple[str, Finding]]
+    """what is wrong with single resources of it, each with its namespace"""
     namespaces: Mapping[str, Mapping[str, str]]
 
 
@@ -39,24 +39,28 @@ def check(options: Mapping[str, Any]) -> int:
     for note in read.notes:
         print(note, file=sys.stderr)
     findings += read.findings
-    there = _there(cluster, read)
+    only = None if files else options["namespace"]
+    there = _there(cluster, read, only)
     if files and not findings:
         findings += opinion.findings(_with_targets(read, there))
-    findings += _broken(read, there) if files else [*there.findings, *_faults(there.resources, there.namespaces)]
-    merged = {**there.resources, **read.resources}
-    if not findings and not (read.resources if files else merged):
-        place = ", ".join(files) or "the cluster"
+    findings += _broken(read, there) if files else _standing(there, only)
+    judged = read.resources if files else [key for key in there.resources if only in (None, key.namespace)]
+    if not findings and not judged:
+        place = ", ".join(files) or ("the cluster" if only is None else f"namespace {only}")
         findings.append(Finding(place, 0, (), "has no RuttaRouter, RuttaShipper or RuttaProxy"))
     if findings:
         raise Refused(findings)
+    merged = {**there.resources, **read.resources}
     graph = resolve(map(node, merged.values()), {**there.namespaces, **read.namespaces})
-    _absent_secrets(cluster, read, list(read.resources if files else merged), graph, merged)
-    _say_fine(len(read.resources), len(there.resources), len(graph.edges))
+    _absent_secrets(cluster, read, judged, graph, merged)
+    links = sum(only in (None, edge.sender.namespace) for edge in graph.edges)
+    _say_fine(len(read.resources), len(there.resources if files else judged), links, only)
     return 0
 
 
-def _say_fine(files: int, there: int, links: int) -> None:
-    counted = [f"{there} resource{'s' * (there != 1)} in the cluster", f"{links} link{'s' * (links != 1)}"]
+def _say_fine(files: int, there: int, links: int, only: str | None) -> None:
+    place = "the cluster" if only is None else f"namespace {only}"
+    counted = [f"{there} resource{'s' * (there != 1)} in {place}", f"{links} link{'s' * (links != 1)}"]
     if files:
         counted.insert(0, f"{files} resource{'s' * (files != 1)} in the files")
     print(f"{', '.join(counted)}: fine.")
@@ -69,13 +73,13 @@ def _with_targets(read: Topology, there: There) -> Topology:
     return read._replace(resources={**found, **read.resources}, namespaces={**there.namespaces, **read.namespaces})
 
 
-def _there(cluster: Cluster, read: Topology) -> There:
+def _there(cluster: Cluster, read: Topology, only: str | None) -> There:
     resources: dict[Key, Placed] = {}
-    findings: list[Finding] = []
-    for found in _objects(cluster, read):
+    findings: list[tuple[str, Finding]] = []
+    for found in _objects(cluster, read, only):
         document = Document(_place(found), {part: found[part] for part in _OURS if part in found}, {})
         resource, problems = rules.examine(document.value)
-        findings += map(document.locate, problems)
+        findings += ((found["metadata"]["namespace"], document.locate(one)) for one in problems)
         if resource is not None:
             key = Key(found["kind"], found["metadata"]["namespace"], found["metadata"]["name"])
             resources[key] = Placed(key, resource, document)
@@ -86,14 +90,21 @@ def _place(found: Object) -> str:
     return f"{found['kind']} {found['metadata']['namespace']}/{found['metadata']['name']} in the cluster"
 
 
-def _objects(cluster: Cluster, read: Topology) -> Iterable[Object]:
-    """Read all of it; whoever may not gets the namespaces that the files speak of."""
+def _objects(cluster: Cluster, read: Topology, only: str | None) -> Iterable[Object]:
+    """Read all of it; whoever may not gets the namespaces that the files speak of, or the one asked for."""
     try:
         return cluster.resources(None)
     except NotAllowed:
         own = {key.namespace for key in read.resources}
         spoken_of = {one.namespace for placed in read.resources.values() for one in node(placed).to}
-        return [one for name in sorted(own | spoken_of or {cluster.namespace}) for one in cluster.resources(name)]
+        first = own | spoken_of or {only or cluster.namespace}
+        found = [one for name in sorted(first) for one in cluster.resources(name)]
+        more = (
+            set()
+            if own
+            else {one["namespace"] for each in found for one in each["spec"].get("to", ()) if "namespace" in one}
+        )
+        return found + [one for name in sorted(more - first) for one in cluster.resources(name)]
 
 
 def _namespaces(cluster: Cluster) -> Mapping[str, Mapping[str, str]]:
@@ -116,8 +127,11 @@ def _broken(read: Topology, there: There) -> list[Finding]:
     ]
 
 
-def _faults(resources: Mapping[Key, Placed], namespaces: Mapping[str, Mapping[str, str]]) -> list[Finding]:
-    return [_located(fault, resources) for fault in _graph(resources, namespaces).faults]
+def _standing(there: There, only: str | None) -> list[Finding]:
+    """Return what is wrong in the cluster, or in one namespace of it; what is referred to may be in any."""
+    faults = [one for one in _graph(there.resources, there.namespaces).faults if only in (None, one.sender.namespace)]
+    own = [finding for namespace, finding in there.findings if only in (None, namespace)]
+    return own + [_located(one, there.resources) for one in faults]
 
 
 def _graph(resources: Mapping[Key, Placed], namespaces: Mapping[str, Mapping[str, str]]) -> Graph:

@@ -66,6 +66,23 @@ def test_without_files_it_is_what_is_there_that_is_checked(ctl, made):
     assert "RuttaRouter logs/old in the cluster: spec.targets: is empty" in err
 
 
+def test_without_files_a_namespace_is_checked_alone_and_may_refer_to_others(ctl, made):
+    ctl.has(
+        (made.main, {**made.ROUTER, "allowedFrom": [{"namespaces": {"from": "All"}}]}, {}),
+        (FAR, {**made.SHIPPER, **to("main", namespace="logs")}, {}),
+        (MID, to("gone"), {}), (Key("RuttaRouter", "logs", "old"), {"targets": []}, {}),
+    )  # fmt: skip
+    assert ctl("check", "--cluster", "-n", "far") == (0, "1 resource in namespace far, 1 link: fine.\n", "")
+    code, _, err = ctl("check", "--cluster", "-n", "logs")
+    assert (code, len(err.splitlines())) == (22, 2)
+    code, _, err = ctl("check", "--cluster", "-n", "empty")
+    assert (code, err) == (22, "namespace empty: has no RuttaRouter, RuttaShipper or RuttaProxy\n")
+    ctl.api.refused = {"v1alpha1/rutta": 403}
+    ctl.api.asked.clear()
+    assert ctl("check", "--cluster", "-n", "far")[0] == 0
+    assert {path.split("/")[5] for path in ctl.api.asked if "/v1alpha1/namespaces/" in path} == {"far", "logs"}
+
+
 def test_secrets_that_nobody_has_are_told_and_are_no_mistake(ctl, made):
     file = ctl.file("r.yaml", (made.main, made.ROUTER))
 
