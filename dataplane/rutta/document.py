@@ -13,20 +13,33 @@ _ODD: Final = (ValueError, ArithmeticError, LookupError, AttributeError, Recursi
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Read YAML or JSON; ``ConfigError`` names the file."""
+    """Read YAML or JSON. ``ConfigError`` says what is wrong; whoever tells it says with which file."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as exc:
-        raise ConfigError(f"the config file {path} cannot be read: {exc}") from exc
+    except OSError as exc:
+        raise ConfigError(f"the config file cannot be read: {exc.strerror or exc}") from exc
+    except ValueError as exc:
+        raise ConfigError(f"the config file is no text in UTF-8: {exc}") from exc
     try:
         document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders
     except yaml.YAMLError as exc:
-        raise ConfigError(f"{path} is not YAML or JSON: {exc}") from exc
+        raise ConfigError(f"the config file is not YAML or JSON: {_told(exc)}") from exc
     except _ODD as exc:
-        raise ConfigError(f"{path} holds a value that cannot be read ({exc}); put text in quotes") from exc
+        raise ConfigError(f"the config file holds a value that cannot be read ({exc}); put text in quotes") from exc
     if not isinstance(document, dict):
-        raise ConfigError(f"{path} must hold an object with listeners and targets")
+        raise ConfigError("the config file must hold an object with listeners and targets")
     return document
+
+
+def _told(exc: yaml.YAMLError) -> str:
+    """Return one line of the several that PyYAML says."""
+    if isinstance(exc, yaml.reader.ReaderError):
+        return f"character {exc.position + 1}: {exc.reason}"
+    if not isinstance(exc, yaml.MarkedYAMLError):
+        return " ".join(str(exc).split())
+    mark = exc.problem_mark or exc.context_mark
+    what = exc.problem or exc.context or "it cannot be parsed"
+    return f"line {mark.line + 1}, column {mark.column + 1}: {what}" if mark else what
 
 
 def flaws(document: object, path: str = "") -> list[Problem]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rutta import components
 from rutta.codecs import Codec
@@ -14,6 +15,8 @@ from rutta.rows import plain_blocks
 from rutta.stats import ListenerStats
 
 log = logging.getLogger("rutta.intake")
+
+QUIET: Final = 60.0  # seconds between two log lines on a listener's bad inputs
 
 
 class Gate:
@@ -68,6 +71,8 @@ class BlockIntake:
         self._route = route
         self._codec = codec
         self._columns = columns
+        self._untold = 0  # bad inputs since the last log line on them
+        self._quiet_until = 0.0
 
     @property
     def full(self) -> bool:
@@ -120,10 +125,25 @@ class BlockIntake:
             self.stats.failed(batch.errors[-1].message)
         else:
             self.stats.errors["malformed"] += batch.failed
+        self._tell(batch.failed, batch.errors[-1].message if batch.errors else "malformed")
 
     def refuse(self, word: str, count: int = 1) -> None:
         """Count inputs that never became a block."""
         self.stats.errors[word] += count
+        self._tell(count, word)
+
+    def _tell(self, count: int, why: str) -> None:
+        """Log bad inputs, but once in a while: whoever sends nothing else must not fill the log, too."""
+        self._untold += count
+        now = time.monotonic()
+        if now < self._quiet_until:
+            return
+        what = "1 input was no event" if self._untold == 1 else f"{self._untold} inputs were no events, the last"
+        log.warning(
+            "Listener %s: %s: %s; all are counted in rutta_decode_errors_total.", self.stats.name, what, why[:300],
+            extra={"event": "bad_input", "fields": {"listener": self.stats.name, "inputs": self._untold}},
+        )  # fmt: skip
+        self._untold, self._quiet_until = 0, now + QUIET
 
     def kernel_drops(self, count: int) -> None:
         """Count what the kernel dropped."""

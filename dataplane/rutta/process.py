@@ -48,6 +48,7 @@ def _say_stopped(router: Router, left: int, seconds: float) -> None:
         "delivered": sum(lane.stats.delivered for lane in lanes),
         "dropped": sum(lane.stats.dropped.total() for lane in lanes),
         "held": sum(lane.held for lane in lanes),
+        "errors": sum(ear.stats.errors.total() for ear in router.ears.values()),
         "seconds": round(seconds, 3),
         "targets": {
             lane.stats.name: {

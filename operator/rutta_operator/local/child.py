@@ -20,12 +20,13 @@ _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
 class Counts(NamedTuple):
-    """What became of the events of a process."""
+    """What became of the events of a process, and how many inputs were none (``errors``)."""
 
     received: int = 0
     delivered: int = 0
     dropped: int = 0
     held: int = 0
+    errors: int = 0
 
     def plus(self, other: "Counts") -> "Counts":
         """Add the counts of another run."""
@@ -163,6 +164,7 @@ def _counts_of_status(status: dict[str, Any]) -> Counts:
         sum(one.get("delivered", 0) for one in targets),
         sum(sum(one.get("dropped", {}).values()) for one in targets),
         sum(one.get("held", 0) for one in targets),
+        sum(sum(one.get("errors", {}).values()) for one in status.get("listeners", ())),
     )
 
 

@@ -120,14 +120,22 @@ def test_a_file_is_yaml_or_json_and_its_role_must_be_the_commands(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("[1]", "must hold an object"), ("a: [", "is not YAML or JSON"), (None, "cannot be read")]
+    ("text", "said"),
+    [
+        (b"[1]", "must hold an object with listeners and targets"),
+        (b"a: [", "is not YAML or JSON: line 2, column 1: did not find expected node content"),
+        (b"a: \x01", "is not YAML or JSON: character 4: control characters are not allowed"),
+        (b"a: \xff", "is no text in UTF-8: 'utf-8' codec can't decode byte 0xff in position 3: invalid start byte"),
+        (None, "cannot be read: No such file or directory"),
+    ],
 )
 def test_a_file_that_is_no_config_is_one_sentence(tmp_path, text, said):
     file = tmp_path / "x.yaml"
     if text is not None:
-        file.write_text(text)
-    with pytest.raises(ConfigError, match=said):
+        file.write_bytes(text)
+    with pytest.raises(ConfigError) as caught:
         load(file)
+    assert str(caught.value) == f"the config file {said}"
 
 
 def test_a_proxy_has_no_routes():

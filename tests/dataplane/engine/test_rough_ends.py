@@ -1,9 +1,11 @@
 """Rough ends: targets that break in odd places, reloads that come fast or fail half-way, stops amid them."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
+from rutta import intake
 from rutta.delivery import RetryPolicy
 from rutta.errors import ConfigError, Retry
 from rutta.message import Receipt
@@ -93,6 +95,31 @@ async def test_a_codec_that_raises_is_an_error_of_the_input(engine, running):
         receipt = engine.listeners[0].say("x")
         assert (receipt.count, receipt.failed, receipt.done) == (0, 1, True)
         assert router.ears["in"].stats.errors == {"codec": 1}
+
+
+async def test_inputs_that_are_no_events_are_told_at_once_and_then_once_a_minute(engine, running, caplog, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(intake, "time", SimpleNamespace(monotonic=lambda: now))
+
+    def told():
+        found = [record.getMessage() for record in caplog.records if record.name == "rutta.intake"]
+        caplog.clear()
+        return found
+
+    async with running(engine.config("a")) as router:
+        (listener,) = engine.listeners
+        listener.say("!x")
+        assert told() == [
+            "Listener in: 1 input was no event: !x; all are counted in rutta_decode_errors_total.",
+        ]
+        listener.say("!x")
+        listener.intake.refuse("oversize", 4)
+        assert told() == []
+        now += intake.QUIET
+        listener.say("!x")
+        (line,) = told()
+        assert line.startswith("Listener in: 6 inputs were no events, the last: !x;")
+        assert router.ears["in"].stats.errors == {"malformed": 3, "oversize": 4}
 
 
 async def test_two_fast_reloads_never_open_a_target_twice_and_conserve_its_events(engine, running, until):

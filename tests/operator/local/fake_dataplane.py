@@ -12,9 +12,9 @@ from pathlib import Path
 role, _, path = sys.argv[1:]
 config = json.loads(Path(path).read_text())
 name = config["name"].partition("/")[2]
-counts = {"received": 5, "delivered": 3, "dropped": 2, "held": 0}
+counts = {"received": 5, "delivered": 3, "dropped": 2, "held": 0, "errors": 6}
 status = {
-    "listeners": [{"name": "in", "received": 7}],
+    "listeners": [{"name": "in", "received": 7, "errors": {"malformed": 3}}],
     "targets": [{"name": "out", "delivered": 4, "dropped": {"rejected": 1}, "held": 2}],
 }
 
@@ -37,7 +37,7 @@ class Page(BaseHTTPRequestHandler):
         pass
 
 
-def stop(*_):
+def stop():
     if name == "stubborn":
         return log("stopping", "Not yet.")
     log("stopped", "Stopped.", at=time.monotonic_ns(), **counts)
@@ -47,7 +47,7 @@ def stop(*_):
 if name == "broken":
     print("Traceback: it broke", file=sys.stderr)
     sys.exit(3)
-signal.signal(signal.SIGTERM, stop)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # waited for below, so that none comes a moment too early
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 host, _, port = config["health"]["bind"].rpartition(":")
 server = ThreadingHTTPServer((host, int(port)), Page)
@@ -55,4 +55,5 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 log("started", "Rutta runs as \x1b[31mfake.", config=config, mode=oct(os.stat(path).st_mode & 0o777))
 print("an event of " + name, flush=True)
 while True:
-    signal.pause()
+    signal.sigwait({signal.SIGTERM})
+    stop()

@@ -210,8 +210,8 @@ def test_ctrl_c_stops_shippers_then_proxies_along_the_way_then_routers_and_count
     assert sorted(order, key=order.get) == ["shipper/node", "proxy/first", "proxy/second", "router/main"]
     assert not any(map(exists, pids))
     head, *rows = [line.split() for line in said if "│" not in line and line.strip()][-5:]
-    assert head == ["resource", "received", "delivered", "dropped", "held"]
-    assert ["RuttaRouter/default/main", "5", "3", "2", "0"] in rows
+    assert head == ["resource", "received", "delivered", "dropped", "held", "errors"]
+    assert ["RuttaRouter/default/main", "5", "3", "2", "0", "6"] in rows
     assert len(rows) == 4
 
 
@@ -230,7 +230,7 @@ def test_a_second_ctrl_c_kills_and_counts_what_was_known_before(up):
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(timeout=15) == 130
     assert not exists(pid)
-    assert running.until("RuttaRouter/default/stubborn").split()[1:] == ["7", "4", "1", "2", "killed"]
+    assert running.until("RuttaRouter/default/stubborn").split()[1:] == ["7", "4", "1", "2", "3", "killed"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
