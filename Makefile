@@ -23,7 +23,7 @@ up: $(ENV) ## run a whole topology on this machine (FILE=examples/quickstart.yam
 	@$(BIN)/ruttactl up -f $(FILE)
 
 test: $(ENV) ## make the environment and run all tests
-	$(BIN)/pytest -q -n 2 --dist loadgroup
+	$(BIN)/pytest -q -n 3 --dist loadfile
 
 check: $(ENV) ## formatting, lint, types, who may import whom, generated files; what CI runs beside the tests
 	$(BIN)/ruff format --check .

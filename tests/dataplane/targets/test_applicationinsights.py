@@ -389,21 +389,21 @@ async def test_items_that_may_be_taken_later_are_tried_again_alone(target, api, 
 
 @pytest.mark.parametrize("code", [400, 402, 404])
 async def test_items_that_will_never_be_taken_are_rejected_alone(target, api, server, batch, split_outcome, code):
-    api.codes = {"bad": code}
-    outcome = await target.send([batch({"event": "a"}, {"event": "bad"}), batch({"event": "c"})])
+    api.codes = {"unfit": code}
+    outcome = await target.send([batch({"event": "a"}, {"event": "unfit"}), batch({"event": "c"})])
     assert split_outcome(outcome) == ([], [(0, 1)])
     assert len(api.items) == 2
     assert len(server.seen) == 1
 
 
 async def test_a_request_of_bad_items_only_is_rejected_item_by_item(target, api, server, batch, split_outcome):
-    api.codes = {"bad": 400, "later": 429}
-    outcome = await target.send([batch({"event": "bad"}, {"event": "later"})])
+    api.codes = {"unfit": 400, "later": 429}
+    outcome = await target.send([batch({"event": "unfit"}, {"event": "later"})])
     assert split_outcome(outcome) == ([(0, 1)], [(0, 0)])
 
 
 async def test_what_a_refused_request_does_not_name_is_sent_again(target, api, server, batch, split_outcome):
-    server.answers = [answer(400, 3, [(1, 400, "bad")])]
+    server.answers = [answer(400, 3, [(1, 400, "unfit")])]
     outcome = await target.send([batch({"event": "a"}, {"event": "b"}, {"event": "c"})])
     assert split_outcome(outcome) == ([], [(0, 1)])
     assert [one["message"] for one in api.data("MessageData")] == ["a", "c"]
@@ -411,10 +411,10 @@ async def test_what_a_refused_request_does_not_name_is_sent_again(target, api, s
 
 async def test_a_refused_request_that_names_nothing_is_halved(target, api, server, batch, split_outcome):
     async def refuse(request, body):
-        return web.Response(status=400, text="no") if b"bad" in body else await api(request, body)
+        return web.Response(status=400, text="no") if b"unfit" in body else await api(request, body)
 
     server.usual = refuse
-    outcome = await target.send([batch(*({"event": "bad" if number == 3 else "a"} for number in range(6)))])
+    outcome = await target.send([batch(*({"event": "unfit" if number == 3 else "a"} for number in range(6)))])
     assert split_outcome(outcome) == ([], [(0, 3)])
     assert len(api.items) == 5
 

@@ -189,7 +189,7 @@ async def test_invalid_rows_are_rejected_and_passing_troubles_tried_again_each_a
         *api.datasets["logs"]["all"][:3], {"name": "money_currency", "type": "INT64"}, *api.datasets["logs"]["all"][4:]
     ]  # fmt: skip
     api.passing = {"later"}
-    money = {"event": "bad", "monetaryValue": {"amount": 1, "currency": "SEK"}}
+    money = {"event": "unfit", "monetaryValue": {"amount": 1, "currency": "SEK"}}
     requests = len(server.seen)
     outcome = await target.send([batch({"event": "a"}, money), batch({"event": "later"}, {"event": "d"})])
     assert split_outcome(outcome) == ([(1, 0)], [(0, 1)])
@@ -223,10 +223,10 @@ async def test_more_than_five_hundred_are_several_requests_and_too_large_ones_ar
 
 async def test_a_request_that_is_refused_for_one_row_is_halved(target, api, server, batch, split_outcome):
     async def answer(request, body):
-        return error(400, "invalid", "bad bytes") if b"bad" in body else await api(request, body)
+        return error(400, "invalid", "bad bytes") if b"unfit" in body else await api(request, body)
 
     server.usual = answer
-    outcome = await target.send([batch({"event": "a"}, {"event": "b"}, {"event": "bad"}, {"event": "d"})])
+    outcome = await target.send([batch({"event": "a"}, {"event": "b"}, {"event": "unfit"}, {"event": "d"})])
     assert split_outcome(outcome) == ([], [(0, 2)])
     assert sorted(row["event"] for row in api.rows.values()) == ["a", "b", "d"]
 

@@ -28,12 +28,6 @@ without = pytest.mark.skipif(
     reason="rabbitmq-server is not installed (apt-get install rabbitmq-server): the tests against the real one are out",
 )
 
-
-def real(test):
-    """A test against the real one, which takes twenty seconds to start: once, for whichever worker has them all."""
-    return pytest.mark.xdist_group("rabbitmq")(without(test))
-
-
 ID = "0123456789abcdef0123456789abcdef"
 
 
@@ -349,7 +343,7 @@ async def taken(channel, queue):
     return found
 
 
-@real
+@without
 @pytest.mark.timeout(240)
 async def test_a_message_has_all_that_an_event_has(rabbit, reading, batch, split_outcome):
     exchange = f"e{uuid.uuid4().hex}"
@@ -372,7 +366,7 @@ async def test_a_message_has_all_that_an_event_has(rabbit, reading, batch, split
     assert int(properties.timestamp.timestamp()) == 1_700_000_000, "in seconds"
 
 
-@real
+@without
 @pytest.mark.timeout(240)
 async def test_a_full_queue_is_a_retry(rabbit, reading, batch):
     exchange = f"e{uuid.uuid4().hex}"
@@ -392,7 +386,7 @@ async def test_a_full_queue_is_a_retry(rabbit, reading, batch):
     )
 
 
-@real
+@without
 @pytest.mark.timeout(240)
 async def test_a_message_that_is_too_large_is_rejected_alone(rabbit, reading, batch, split_outcome):
     exchange = f"e{uuid.uuid4().hex}"
@@ -407,7 +401,7 @@ async def test_a_message_that_is_too_large_is_rejected_alone(rabbit, reading, ba
     assert arrived == {text for text in texts if len(text) < 10}
 
 
-@real
+@without
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("given", "said"),
