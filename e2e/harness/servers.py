@@ -50,7 +50,8 @@ def load(cluster: Cluster) -> dict[str, str]:
     return images
 
 
-def _build(name: str, lines: str, *content: Path) -> str:
+def build(name: str, lines: str, *content: Path) -> str:
+    """Build an image of files and folders, and the lines of its Dockerfile that take them; returns its name."""
     image = f"rutta-e2e/{name}:built"
     with tempfile.TemporaryDirectory() as folder:
         for one in content:
@@ -62,7 +63,7 @@ def _build(name: str, lines: str, *content: Path) -> str:
 
 def _of_program(name: str) -> str:
     program = Path(str(shutil.which(name))).resolve()
-    return _build(name, f'COPY {program.name} /usr/bin/{name}\nENTRYPOINT ["/usr/bin/{name}"]\n', program)
+    return build(name, f'COPY {program.name} /usr/bin/{name}\nENTRYPOINT ["/usr/bin/{name}"]\n', program)
 
 
 def _of_jars(folder: Path) -> str:
@@ -70,7 +71,7 @@ def _of_jars(folder: Path) -> str:
         runtime = Path(made) / "jre"
         run("jlink", "--add-modules", _JRE, "--strip-debug", "--no-man-pages", "--output", str(runtime), timeout=300)
         lines = f"COPY jre /opt/java\nCOPY {folder.name} /opt/kafka/libs\nENV PATH=/opt/java/bin:$PATH\n"
-        return _build("kafka", lines, runtime, folder)
+        return build("kafka", lines, runtime, folder)
 
 
 class Server:
