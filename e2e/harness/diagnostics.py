@@ -1,7 +1,9 @@
 """Everything that tells why a scenario failed, in a folder: objects, events, logs, the pods' own pages."""
 
+import time
 from pathlib import Path
 
+from harness.api import Object
 from harness.kubectl import HEALTH_PORT, Kubectl
 from harness.shell import Failed, run
 
@@ -10,14 +12,19 @@ _KINDS = (
     "configmaps,serviceaccounts,poddisruptionbudgets,horizontalpodautoscalers,networkpolicies,leases"
 )
 _SYSTEM = ("kube-", "local-path-storage")
-_PAGES = ("status", "metrics", "readyz")
+_PAGES = {HEALTH_PORT: ("status", "metrics", "readyz"), 8080: ("report", "metrics")}
+_PATIENCE = 180.0  # seconds for all namespaces: a cluster that was kept may have many
 
 
 def collect(kubectl: Kubectl, folder: Path, namespaces: list[str]) -> Path:
-    """Write all that can be learned of some namespaces; what cannot is said in its file."""
+    """Write all that can be learned of some namespaces, the first ones first; what cannot is said in its file."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "nodes.txt", kubectl, "describe", "nodes")
-    for name in namespaces:
+    end = time.monotonic() + _PATIENCE
+    for number, name in enumerate(namespaces):
+        if time.monotonic() > end:
+            (folder / "left-out.txt").write_text("\n".join(namespaces[number:]), encoding="utf-8")
+            break
         _of_namespace(kubectl.within(name), folder / name)
     return folder
 
@@ -40,19 +47,21 @@ def _of_namespace(kubectl: Kubectl, folder: Path) -> None:
     )
     _write(folder / "events.txt", kubectl, "events")
     for pod in kubectl.items("Pod"):
-        _of_pod(kubectl, folder, pod["metadata"]["name"])
+        _of_pod(kubectl, folder, pod)
 
 
-def _of_pod(kubectl: Kubectl, folder: Path, pod: str) -> None:
-    _write(folder / f"{pod}.log", kubectl, "logs", pod, "--all-containers", "--prefix", "--timestamps")
-    _write(folder / f"{pod}.previous.log", kubectl, "logs", pod, "--all-containers", "--previous")
-    for port, pages in ((HEALTH_PORT, _PAGES), (8080, ("report", "metrics"))):
-        for page in pages:
-            try:
-                text = kubectl.page(pod, page, port)
-            except AssertionError:
-                continue  # a pod that has no such page, or does not run
-            (folder / f"{pod}.{page}.txt").write_text(text, encoding="utf-8")
+def _of_pod(kubectl: Kubectl, folder: Path, pod: Object) -> None:
+    name = pod["metadata"]["name"]
+    _write(folder / f"{name}.log", kubectl, "logs", name, "--all-containers", "--prefix", "--timestamps")
+    _write(folder / f"{name}.previous.log", kubectl, "logs", name, "--all-containers", "--previous")
+    containers = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+    ports = {one["containerPort"] for container in containers for one in container.get("ports", [])}
+    for port, page in ((number, page) for number in _PAGES.keys() & ports for page in _PAGES[number]):
+        try:
+            text = kubectl.page(name, page, port)
+        except AssertionError:
+            continue  # a pod that has no such page, or does not run
+        (folder / f"{name}.{page}.txt").write_text(text, encoding="utf-8")
 
 
 def _write(file: Path, kubectl: Kubectl, *words: str) -> None:
