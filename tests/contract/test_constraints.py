@@ -103,3 +103,14 @@ def test_no_setting_is_refused_by_the_data_plane_alone(component, settings):
         if key in SAID and key in settings and key not in required:
             changed = {name: one for name, one in settings.items() if name != key}
             assert takes("targets", component, changed) == holds("targets", component, changed), changed
+
+
+@pytest.mark.parametrize("junk", [5, 0.5, "x", True, [], [5], {}, {"a": [5]}], ids=repr)
+def test_a_rule_never_breaks_on_settings_of_another_shape(junk):
+    for section in ("listeners", "sources", "targets"):
+        for component, inside, rule in constraints(section):
+            fields = (
+                ("bearer", "basic", "start", "traces") if inside else components.shape(section, component)["properties"]
+            )
+            for some in (fields, [rule.field], []):
+                assert rule.holds(dict.fromkeys(filter(None, some), junk)) in (True, False)
