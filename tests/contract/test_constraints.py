@@ -9,8 +9,9 @@ import yaml
 
 from rutta import config
 from rutta.errors import ConfigError
-from rutta_operator.spec import components
+from rutta_operator.spec import components, rules
 from rutta_operator.spec.constraints import constraints
+from rutta_operator.spec.models import API_VERSION
 
 EXAMPLES = yaml.safe_load((Path(__file__).parent.parent / "operator/examples.yaml").read_text(encoding="utf-8"))
 SECRET = "secret"
@@ -26,6 +27,8 @@ def plain(value):
         if "secretKeyRef" in value:
             return SECRET
         found = {key: plain(one) for key, one in value.items()}
+        if found.pop("secretName", None):
+            found |= {"certFile": "tls.crt", "keyFile": "tls.key"}
         return found | {"bind": f"127.0.0.1:{found.pop('port')}"} if "port" in found else found
     return [plain(one) for one in value] if isinstance(value, list) else value
 
@@ -103,6 +106,36 @@ def test_no_setting_is_refused_by_the_data_plane_alone(component, settings):
         if key in SAID and key in settings and key not in required:
             changed = {name: one for name, one in settings.items() if name != key}
             assert takes("targets", component, changed) == holds("targets", component, changed), changed
+
+
+SMALLEST = {"port": 1, "connect": ["a:1"], "paths": ["a.log"]}
+TLS = {"secretName": "s"}
+INPUTS = [(section, name) for section in ("listeners", "sources") for name in components.names(section)]
+
+
+@pytest.mark.parametrize(("section", "component"), INPUTS)
+def test_no_word_of_an_input_is_refused_by_one_half_alone(section, component):
+    """Each word and switch that the schema has, with TLS where it has that, and without."""
+    shape = components.shape(section, component)
+    smallest = {key: SMALLEST[key] for key in shape.get("required", ())}
+    bases = [smallest, *([smallest | {"tls": TLS}] if "tls" in shape["properties"] else [])]
+    for base in bases:
+        for key, schema in shape["properties"].items():
+            for value in [*schema.get("enum", ()), *([True, False] if schema.get("type") == "boolean" else [])]:
+                settings = base | {key: value}
+                assert takes(section, component, settings) == is_fine(section, component, settings), settings
+
+
+def is_fine(section, component, settings):
+    """Whether the operator takes a resource with this one input."""
+    kind = "RuttaRouter" if section == "listeners" else "RuttaShipper"
+    rest = (
+        {"targets": [{"name": "a", "noop": {}}]}
+        if section == "listeners"
+        else {"to": [{"kind": "RuttaRouter", "name": "a"}]}
+    )
+    document = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "a"}}
+    return not rules.examine(document | {"spec": {section: [{"name": "a", component: settings}], **rest}})[1]
 
 
 @pytest.mark.parametrize("junk", [5, 0.5, "x", True, [], [5], {}, {"a": [5]}], ids=repr)
