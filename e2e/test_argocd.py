@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import yaml
@@ -70,9 +71,14 @@ def test_an_app_of_apps_brings_everything_in_waves(argo, topology):
     assert made["rutta-crds"] < made["rutta-operator"] < made["logs"], made
     for kind, name in (("RuttaShipper", "node"), ("RuttaProxy", "edge"), ("RuttaRouter", "main")):
         topology.until_ready(kind, name)
-        status, message = argo.health("logs", kind, name)
-        assert status == "Healthy"
-        assert message == topology.condition(kind, name, "Ready")["message"]
+        until(partial(_says_what_is_so, argo, topology, kind, name), 60, f"Argo CD says what the status of {name} does")
+
+
+def _says_what_is_so(argo: ArgoCD, topology: Kubectl, kind: str, name: str) -> bool:
+    """Tell whether Argo CD, a moment behind, has the message of Ready as it is."""
+    found = argo.health("logs", kind, name)
+    assert found == ("Healthy", topology.condition(kind, name, "Ready")["message"]), found
+    return True
 
 
 def test_the_chart_of_topologies_is_synced_and_healthy(argo, topology):
