@@ -23,7 +23,7 @@ def read(path: str | Path) -> dict[str, Any]:
     try:
         document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe loaders
     except yaml.YAMLError as exc:
-        raise ConfigError(f"the config file is not YAML or JSON: {_told(exc)}") from exc
+        raise ConfigError(f"the config file is not YAML or JSON: {_told(exc, text)}") from exc
     except _ODD as exc:
         raise ConfigError(f"the config file holds a value that cannot be read ({exc}); put text in quotes") from exc
     if not isinstance(document, dict):
@@ -31,14 +31,18 @@ def read(path: str | Path) -> dict[str, Any]:
     return document
 
 
-def _told(exc: yaml.YAMLError) -> str:
+def _told(exc: yaml.YAMLError, text: str) -> str:
     """Return one line of the several that PyYAML says."""
-    if isinstance(exc, yaml.reader.ReaderError):
-        return f"character {exc.position + 1}: {exc.reason}"
+    if isinstance(exc, yaml.reader.ReaderError):  # libyaml counts bytes
+        before = (
+            text.encode()[: exc.position].decode(errors="ignore") if yaml.__with_libyaml__ else text[: exc.position]
+        )
+        return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}: {exc.reason}"
     if not isinstance(exc, yaml.MarkedYAMLError):
         return " ".join(str(exc).split())
-    mark = exc.problem_mark or exc.context_mark
-    what = exc.problem or exc.context or "it cannot be parsed"
+    mark, what = exc.problem_mark or exc.context_mark, exc.problem or "it cannot be parsed"
+    if exc.context and not exc.context.startswith("while "):  # half of the sentence
+        what = f"{exc.context}, {what}"
     return f"line {mark.line + 1}, column {mark.column + 1}: {what}" if mark else what
 
 

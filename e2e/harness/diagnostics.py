@@ -1,5 +1,6 @@
 """Everything that tells why a scenario failed, in a folder: objects, events, logs, the pods' own pages."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def collect(kubectl: Kubectl, folder: Path, namespaces: list[str]) -> Path:
         if time.monotonic() > end:
             (folder / "left-out.txt").write_text("\n".join(namespaces[number:]), encoding="utf-8")
             break
-        _of_namespace(kubectl.within(name), folder / name)
+        _of_namespace(kubectl.within(name), folder / name, end)
     return folder
 
 
@@ -35,7 +36,7 @@ def others(kubectl: Kubectl, namespaces: list[str]) -> list[str]:
     return [name for name in names if name not in namespaces and not name.startswith(_SYSTEM)]
 
 
-def _of_namespace(kubectl: Kubectl, folder: Path) -> None:
+def _of_namespace(kubectl: Kubectl, folder: Path, end: float) -> None:
     folder.mkdir(exist_ok=True)
     _write(folder / "objects.txt", kubectl, "get", _KINDS, "-o", "wide")
     _write(folder / "objects.yaml", kubectl, "get", _KINDS, "-o", "yaml", "--show-managed-fields")
@@ -47,7 +48,8 @@ def _of_namespace(kubectl: Kubectl, folder: Path) -> None:
     )
     _write(folder / "events.txt", kubectl, "events")
     for pod in kubectl.items("Pod"):
-        _of_pod(kubectl, folder, pod)
+        if time.monotonic() < end:
+            _of_pod(kubectl, folder, pod)
 
 
 def _of_pod(kubectl: Kubectl, folder: Path, pod: Object) -> None:
@@ -56,12 +58,12 @@ def _of_pod(kubectl: Kubectl, folder: Path, pod: Object) -> None:
     _write(folder / f"{name}.previous.log", kubectl, "logs", name, "--all-containers", "--previous")
     containers = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
     ports = {one["containerPort"] for container in containers for one in container.get("ports", [])}
-    for port, page in ((number, page) for number in _PAGES.keys() & ports for page in _PAGES[number]):
-        try:
-            text = kubectl.page(name, page, port)
-        except AssertionError:
-            continue  # a pod that has no such page, or does not run
-        (folder / f"{name}.{page}.txt").write_text(text, encoding="utf-8")
+    for port in _PAGES.keys() & ports:
+        with contextlib.suppress(
+            AssertionError
+        ):  # it does not run, or nobody reaches it: the other pages would wait, too
+            for page in _PAGES[port]:
+                (folder / f"{name}.{page}.txt").write_text(kubectl.page(name, page, port), encoding="utf-8")
 
 
 def _write(file: Path, kubectl: Kubectl, *words: str) -> None:

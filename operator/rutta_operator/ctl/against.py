@@ -25,9 +25,11 @@ class There(NamedTuple):
     """What the cluster has."""
 
     resources: Mapping[Key, Placed]
-    findings: Sequence[tuple[str, Finding]]
-    """what is wrong with single resources of it, each with its namespace"""
+    findings: Sequence[tuple[Key, Finding]]
+    """what is wrong with single resources of it"""
     namespaces: Mapping[str, Mapping[str, str]]
+    only: str | None
+    """the namespace that is judged; None: all that was read"""
 
 
 def check(options: Mapping[str, Any]) -> int:
@@ -39,11 +41,11 @@ def check(options: Mapping[str, Any]) -> int:
     for note in read.notes:
         print(note, file=sys.stderr)
     findings += read.findings
-    only = None if files else options["namespace"]
-    there = _there(cluster, read, only)
+    there = _there(cluster, *(_for_files(cluster, read) if files else _alone(cluster, options["namespace"] or None)))
+    only = there.only
     if files and not findings:
         findings += opinion.findings(_with_targets(read, there))
-    findings += _broken(read, there) if files else _standing(there, only)
+    findings += _broken(read, there) if files else _standing(there)
     judged = read.resources if files else [key for key in there.resources if only in (None, key.namespace)]
     if not findings and not judged:
         place = ", ".join(files) or ("the cluster" if only is None else f"namespace {only}")
@@ -73,38 +75,47 @@ def _with_targets(read: Topology, there: There) -> Topology:
     return read._replace(resources={**found, **read.resources}, namespaces={**there.namespaces, **read.namespaces})
 
 
-def _there(cluster: Cluster, read: Topology, only: str | None) -> There:
+def _there(cluster: Cluster, objects: Iterable[Object], only: str | None) -> There:
     resources: dict[Key, Placed] = {}
-    findings: list[tuple[str, Finding]] = []
-    for found in _objects(cluster, read, only):
+    findings: list[tuple[Key, Finding]] = []
+    for found in objects:
         document = Document(_place(found), {part: found[part] for part in _OURS if part in found}, {})
         resource, problems = rules.examine(document.value)
-        findings += ((found["metadata"]["namespace"], document.locate(one)) for one in problems)
+        key = Key(found["kind"], found["metadata"]["namespace"], found["metadata"]["name"])
+        findings += ((key, document.locate(one)) for one in problems)
         if resource is not None:
-            key = Key(found["kind"], found["metadata"]["namespace"], found["metadata"]["name"])
             resources[key] = Placed(key, resource, document)
-    return There(resources, findings, _namespaces(cluster))
+    return There(resources, findings, _namespaces(cluster), only)
 
 
 def _place(found: Object) -> str:
     return f"{found['kind']} {found['metadata']['namespace']}/{found['metadata']['name']} in the cluster"
 
 
-def _objects(cluster: Cluster, read: Topology, only: str | None) -> Iterable[Object]:
-    """Read all of it; whoever may not gets the namespaces that the files speak of, or the one asked for."""
+def _for_files(cluster: Cluster, read: Topology) -> tuple[list[Object], None]:
+    """Read all of the cluster; whoever may not gets the namespaces that the files speak of."""
     try:
-        return cluster.resources(None)
+        return cluster.resources(None), None
     except NotAllowed:
         own = {key.namespace for key in read.resources}
         spoken_of = {one.namespace for placed in read.resources.values() for one in node(placed).to}
-        first = own | spoken_of or {only or cluster.namespace}
-        found = [one for name in sorted(first) for one in cluster.resources(name)]
-        more = (
-            set()
-            if own
-            else {one["namespace"] for each in found for one in each["spec"].get("to", ()) if "namespace" in one}
-        )
-        return found + [one for name in sorted(more - first) for one in cluster.resources(name)]
+        return _of(cluster, own | spoken_of or {cluster.namespace}), None
+
+
+def _alone(cluster: Cluster, only: str | None) -> tuple[list[Object], str | None]:
+    """Read all of it; whoever may not gets one namespace, the one asked for or the context's, and what it refers to."""
+    try:
+        return cluster.resources(None), only
+    except NotAllowed:
+        only = only or cluster.namespace
+        print(f"You may not list the whole cluster: namespace {only} is checked.", file=sys.stderr)
+        found = cluster.resources(only)
+        more = {one.get("namespace", only) for each in found for one in each["spec"].get("to", ())}
+        return found + _of(cluster, more - {only}), only
+
+
+def _of(cluster: Cluster, namespaces: Iterable[str]) -> list[Object]:
+    return [one for name in sorted(namespaces) for one in cluster.resources(name)]
 
 
 def _namespaces(cluster: Cluster) -> Mapping[str, Mapping[str, str]]:
@@ -127,10 +138,12 @@ def _broken(read: Topology, there: There) -> list[Finding]:
     ]
 
 
-def _standing(there: There, only: str | None) -> list[Finding]:
-    """Return what is wrong in the cluster, or in one namespace of it; what is referred to may be in any."""
-    faults = [one for one in _graph(there.resources, there.namespaces).faults if only in (None, one.sender.namespace)]
-    own = [finding for namespace, finding in there.findings if only in (None, namespace)]
+def _standing(there: There) -> list[Finding]:
+    """Return what is wrong with what is judged, and with what that refers to: it may not be there only for that."""
+    all_faults = _graph(there.resources, there.namespaces).faults
+    faults = [one for one in all_faults if there.only in (None, one.sender.namespace)]
+    meant = {one.target for one in faults}
+    own = [one for key, one in there.findings if there.only in (None, key.namespace) or key in meant]
     return own + [_located(one, there.resources) for one in faults]
 
 

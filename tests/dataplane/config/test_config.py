@@ -124,7 +124,17 @@ def test_a_file_is_yaml_or_json_and_its_role_must_be_the_commands(tmp_path):
     [
         (b"[1]", "must hold an object with listeners and targets"),
         (b"a: [", "is not YAML or JSON: line 2, column 1: did not find expected node content"),
-        (b"a: \x01", "is not YAML or JSON: character 4: control characters are not allowed"),
+        (b"a: \x01", "is not YAML or JSON: line 1, column 4: control characters are not allowed"),
+        ("å: 1\nöö: \x01".encode(), "is not YAML or JSON: line 2, column 5: control characters are not allowed"),
+        (
+            b"a: 1\n---\nb: 2",
+            "is not YAML or JSON: line 2, column 1: expected a single document in the stream, "
+            "but found another document",
+        ),
+        (
+            b"a: &x 1\nb: &x 2",
+            "is not YAML or JSON: line 2, column 4: found duplicate anchor; first occurrence, second occurrence",
+        ),
         (b"a: \xff", "is no text in UTF-8: 'utf-8' codec can't decode byte 0xff in position 3: invalid start byte"),
         (None, "cannot be read: No such file or directory"),
     ],

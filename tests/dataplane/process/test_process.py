@@ -170,7 +170,7 @@ def test_a_broken_new_configuration_keeps_the_old_one_and_says_so(start, tmp_pat
     file.write_text(json.dumps(configuration(tmp_path, "a") | {"targets": [{"fil": {}}]}))
     rutta.process.send_signal(signal.SIGHUP)
     assert "did you mean 'file'?" in rutta.event("reload_failed")["message"]
-    assert "did you mean 'file'?" in rutta.status()["reload"]["error"]
+    assert rutta.status()["reload"]["error"].startswith(f"{file}: targets[0].fil: ")
     assert "rutta_config_reload_success 0.0" in rutta.get("/metrics")[1]
     rutta.send("tcp", b'{"n":2}\n')
     wait_until(lambda: (tmp_path / "a").exists() and (tmp_path / "a").read_bytes().count(b"\n") == 2, rutta.tell)

@@ -1,5 +1,7 @@
 """``ruttactl check --cluster``: files together with what is there, and what is there alone."""
 
+from pathlib import Path
+
 import pytest
 
 from rutta_operator.wiring.graph import Key
@@ -81,6 +83,42 @@ def test_without_files_a_namespace_is_checked_alone_and_may_refer_to_others(ctl,
     ctl.api.asked.clear()
     assert ctl("check", "--cluster", "-n", "far")[0] == 0
     assert {path.split("/")[5] for path in ctl.api.asked if "/v1alpha1/namespaces/" in path} == {"far", "logs"}
+
+
+def test_without_files_and_rights_the_contexts_namespace_is_judged_alone(ctl, made):
+    """What it refers to is read, and what that refers to is not: nothing is said of it."""
+    everybody = {"allowedFrom": [{"namespaces": {"from": "All"}}]}
+    mid, deep = Key("RuttaProxy", "hub", "mid"), Key("RuttaRouter", "deep", "main")
+    ctl.has(
+        (made.node, {**made.SHIPPER, **to("mid", kind="RuttaProxy", namespace="hub")}, {}),
+        (mid, {**to("main", namespace="deep"), **everybody}, {}), (deep, {**made.ROUTER, **everybody}, {}),
+    )  # fmt: skip
+    ctl.api.refused = {"v1alpha1/rutta": 403}
+    code, out, err = ctl("check", "--cluster")
+    assert (code, out) == (0, "1 resource in namespace logs, 1 link: fine.\n"), err
+    assert err.startswith("You may not list the whole cluster: namespace logs is checked.\n")
+
+
+def test_files_without_a_resource_are_told_whatever_may_not_be_read(ctl, made):
+    ctl.has((made.node, {**made.SHIPPER, **to("main", namespace="far")}, {}))
+    ctl.api.refused = {"v1alpha1/rutta": 403, "namespaces/far": 403}
+    bad = ctl.file("bad.yaml")
+    Path(bad).write_text("a: [")
+    assert "bad.yaml:2: is not YAML" in ctl("check", "--cluster", "-f", bad)[2]
+
+
+def test_why_what_a_namespace_refers_to_is_not_there_is_told(ctl, made):
+    broken = {**made.ROUTER, "targets": [{"name": "a", "file": {"path": "-", "compression": "Gzip"}}]}
+    ctl.has((made.main, broken, {}), (FAR, {**made.SHIPPER, **to("main", namespace="logs")}, {}))
+    code, _, err = ctl("check", "--cluster", "-n", "far")
+    assert code == 22
+    assert "RuttaRouter logs/main in the cluster: spec.targets[0].file.path: - is standard output" in err
+    assert "TargetNotFound" in err
+
+
+def test_an_empty_namespace_is_none(ctl, made):
+    ctl.has((made.main, made.ROUTER, {}))
+    assert ctl("check", "--cluster", "-n", "")[1] == "1 resource in the cluster, 0 links: fine.\n"
 
 
 def test_secrets_that_nobody_has_are_told_and_are_no_mistake(ctl, made):
