@@ -142,6 +142,8 @@ def test_an_upgrade_from_an_earlier_commit_keeps_everything_running(
         whole_again.install(data_plane=data_plane)
         whole_again.until_led()
         kubectl.until_ready("RuttaRouter", "main", seconds=240)
+        # a DaemonSet whose template changes again amid its surge may stand still for minutes: Kubernetes' controller
+        kubectl.until_ready("RuttaShipper", "node", seconds=240)
         after = {pod["metadata"]["uid"] for pod in kubectl.pods("main")}
         say(f"  from {EARLIER}, operator and chart only: {'the pods stay' if before == after else 'the pods are new'}")
         assert (before != after) == bool(ROLLS), "an operator alone makes no new pods, unless there is a reason"
