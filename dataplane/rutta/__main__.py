@@ -104,7 +104,7 @@ def _engine(options: Mapping[str, Any]) -> int:
 
     watched = Path(options["config"]) if options.get("config") else None
     try:
-        return _run(process.run(config, reload=_named(read, watched), watched=watched))
+        return _run(process.run(config, reload=_named(read, watched) if watched else read, watched=watched))
     except ConfigError as exc:
         for problem in exc.problems:
             print(f"rutta: {problem}", file=sys.stderr)
@@ -127,16 +127,16 @@ def _reader(options: Mapping[str, Any]) -> Callable[[], Any]:
     )
 
 
-def _named(read: Callable[[], Any], file: Path | None) -> Callable[[], Any]:
+def _named(read: Callable[[], Any], file: Path) -> Callable[[], Any]:
     """Say with which file something is wrong: at a reload nobody else does."""
 
     def again() -> Any:
         try:
             return read()
         except ConfigError as exc:
-            place = [str(file)] if file else []
-            problems = [Problem(": ".join([*place, *filter(None, [one.path])]), one.message) for one in exc.problems]
-            raise ConfigError(problems) from exc
+            raise ConfigError(
+                Problem(f"{file}: {one.path}".removesuffix(": "), one.message) for one in exc.problems
+            ) from exc
 
     return again
 

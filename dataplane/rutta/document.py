@@ -34,9 +34,8 @@ def read(path: str | Path) -> dict[str, Any]:
 def _told(exc: yaml.YAMLError, text: str) -> str:
     """Return one line of the several that PyYAML says."""
     if isinstance(exc, yaml.reader.ReaderError):  # libyaml counts bytes
-        before = (
-            text.encode()[: exc.position].decode(errors="ignore") if yaml.__with_libyaml__ else text[: exc.position]
-        )
+        at = exc.position
+        before = text.encode()[:at].decode(errors="ignore") if yaml.__with_libyaml__ else text[:at]
         return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}: {exc.reason}"
     if not isinstance(exc, yaml.MarkedYAMLError):
         return " ".join(str(exc).split())

@@ -59,9 +59,8 @@ def _of_pod(kubectl: Kubectl, folder: Path, pod: Object) -> None:
     containers = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
     ports = {one["containerPort"] for container in containers for one in container.get("ports", [])}
     for port in _PAGES.keys() & ports:
-        with contextlib.suppress(
-            AssertionError
-        ):  # it does not run, or nobody reaches it: the other pages would wait, too
+        # where one page does not come, the pod does not run, or nobody reaches it: the others would be waited for, too
+        with contextlib.suppress(AssertionError):
             for page in _PAGES[port]:
                 (folder / f"{name}.{page}.txt").write_text(kubectl.page(name, page, port), encoding="utf-8")
 
