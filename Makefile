@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 ENV    := $(VENV)/.done
 FILE   ?= examples/quickstart.yaml
 
+# Where it is set, every worker and each of the hundreds of processes that tests start compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help up test check fuzz e2e e2e-all bench bench-operator crds docs charts k8s images lock clean
 

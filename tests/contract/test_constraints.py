@@ -13,7 +13,9 @@ from rutta_operator.spec import components, rules
 from rutta_operator.spec.constraints import constraints
 from rutta_operator.spec.models import API_VERSION
 
-EXAMPLES = yaml.safe_load((Path(__file__).parent.parent / "operator/examples.yaml").read_text(encoding="utf-8"))
+EXAMPLES = yaml.load(
+    (Path(__file__).parent.parent / "operator/examples.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader
+)
 SECRET = "secret"
 SAID = {  # what is said of a setting that alone may be right or wrong
     "username": "a", "password": SECRET, "bearer": SECRET, "apiKey": SECRET, "token": SECRET, "org": "o", "bucket": "b",

@@ -10,7 +10,7 @@ from rutta_operator.definitions import cel, crds
 from rutta_operator.definitions.structural import INT_OR_STRING
 from rutta_operator.spec import rules
 
-EXAMPLES = yaml.safe_load(Path(__file__).with_name("examples.yaml").read_text(encoding="utf-8"))
+EXAMPLES = yaml.load(Path(__file__).with_name("examples.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
 TO = [{"kind": "RuttaRouter", "name": "main"}]
 SMALLEST = {
     "RuttaRouter": {"targets": [{"name": "out", "console": {}}]},

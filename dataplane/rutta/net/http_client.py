@@ -9,7 +9,6 @@ import asyncio
 import base64
 import gzip
 import io
-import ssl
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from yarl import URL
 from rutta import VERSION
 from rutta.errors import ConfigError, Reject, Retry
 from rutta.net.splitting import TooLarge
+from rutta.net.tls import client_context
 from rutta.settings import ClientTls, Secret
 
 Compression = Annotated[Literal["None", "Gzip", "Zstd"], Meta(description="how request bodies are compressed")]
@@ -106,25 +106,11 @@ class Client:
         """Prepare the pool; connects nowhere. ``Retry`` if the TLS files cannot be read."""
         await self.close()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._context(), ttl_dns_cache=10),
+            connector=aiohttp.TCPConnector(ssl=client_context(self._tls or ClientTls()), ttl_dns_cache=10),
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=self._connect_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"rutta/{VERSION}"},
         )
-
-    def _context(self) -> ssl.SSLContext:
-        tls = self._tls or ClientTls()
-        try:
-            context = ssl.create_default_context(cafile=tls.ca_file)
-            if tls.cert_file:
-                context.load_cert_chain(tls.cert_file, tls.key_file)
-        except (OSError, ssl.SSLError) as exc:
-            files = ", ".join(filter(None, (tls.ca_file, tls.cert_file, tls.key_file)))
-            raise Retry(f"The TLS files ({files}) cannot be read: {exc}.") from exc
-        if tls.insecure_skip_verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
 
     async def request(
         self, method: str, url: str, body: bytes = b"", *, headers: Mapping[str, str] | None = None, limit: int = 2**16

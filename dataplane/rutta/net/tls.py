@@ -1,15 +1,15 @@
-"""TLS of listeners: an ``SSLContext`` from settings, renewed when its files change on disk.
+"""TLS: an ``SSLContext`` from the settings of a target, or of a listener, whose files are read anew when they change.
 
-A certificate that is rotated (cert-manager, a mounted Secret) is taken by the next handshake; connections that are open
-keep theirs.
+A listener's certificate that is rotated (cert-manager, a mounted Secret) is taken by the next handshake; connections
+that are open keep theirs.
 """
 
 import logging
 import os
 import ssl
 
-from rutta.errors import ConfigError
-from rutta.settings import Tls
+from rutta.errors import ConfigError, Retry
+from rutta.settings import ClientTls, Tls
 
 log = logging.getLogger("rutta.tls")
 
@@ -38,6 +38,21 @@ def server_context(tls: Tls, *, listener: str) -> ssl.SSLContext:
 def _no_password() -> str:
     """Refuse an encrypted key; OpenSSL would ask on the terminal."""
     raise ValueError("the key is encrypted; give one without a passphrase")
+
+
+def client_context(tls: ClientTls) -> ssl.SSLContext:
+    """Build the context of a target; ``Retry`` if its files cannot be read, for they may come later."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        if tls.cert_file:
+            context.load_cert_chain(tls.cert_file, tls.key_file)
+    except OSError as exc:  # ssl.SSLError is one
+        files = ", ".join(filter(None, (tls.ca_file, tls.cert_file, tls.key_file)))
+        raise Retry(f"The TLS files ({files}) cannot be read: {exc}.") from exc
+    if tls.insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class Certificate:

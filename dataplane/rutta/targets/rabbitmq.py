@@ -6,7 +6,6 @@ again; what no queue is bound for comes back and is rejected with the broker's w
 
 import gzip
 import re
-import ssl
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,6 +23,7 @@ from rutta.events.flat import shown
 from rutta.formats import parts
 from rutta.message import Batch, Columns
 from rutta.net.splitting import Tally, deliver
+from rutta.net.tls import client_context
 from rutta.net.uri import split
 from rutta.settings import ClientTls, Duration, Port, Secret, default
 from rutta.targets import Gathering, Outcome
@@ -215,7 +215,7 @@ class RabbitMq:
             vhost=config.v_host,
             username=config.username,
             password=password,
-            context=_context(config.tls) if config.tls is not None else None,
+            context=client_context(config.tls) if config.tls is not None else None,
             heartbeat=round(config.heartbeat),
             timeout=config.connect_timeout,
         )
@@ -233,18 +233,3 @@ class RabbitMq:
 
 def _shown(value: Any) -> str:
     return "" if value is None else shown(value)
-
-
-def _context(tls: ClientTls) -> ssl.SSLContext:
-    """What TLS is spoken with; ``Retry`` if its files cannot be read."""
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-        if tls.cert_file:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
-    except (OSError, ssl.SSLError) as exc:
-        files = ", ".join(filter(None, (tls.ca_file, tls.cert_file, tls.key_file)))
-        raise Retry(f"The TLS files ({files}) cannot be read: {exc}.") from exc
-    if tls.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
