@@ -22,7 +22,9 @@ from harness.traffic import Receiver, pod_spec, prepare
 EXAMPLE = ROOT / "examples" / "cluster-logs.yaml"
 NAMESPACE = "rutta-logs"
 FORMS = ("json", "plain", "trace")
-UNDONE = 5  # seconds of a pod's lines that are undone at a kill, at most: a checkpoint is half a second old
+# Lines that are undone at a kill, at most: what a shipper's buffer holds (64 MiB), lines of a hundred bytes. On an idle
+# machine it is a second's; one that is short of CPU, or goes down, holds what is not confirmed for longer.
+UNDONE = 64 * 2**20 // 100
 
 
 class Size(NamedTuple):
@@ -230,9 +232,8 @@ def test_every_line_of_every_pod_arrives_whatever_happens(
     say(f"  {sum(kept.values())} lines of {len(kept)} containers, 0 lost, {twice} twice, {report['torn']} traces torn")
     assert len(kept) >= len(writers.nodes)
     assert report["torn"] == 0
-    # at each kill what was read and not on record as done: half a second, and what was under way
     kills = 1 + ("node rebooted" in steps)
-    assert twice < kills * UNDONE * size.loud, "more came twice than can have been undone"
+    assert twice < kills * UNDONE, "more came twice than can have been undone"
 
 
 def _twice(receiver: Receiver) -> int:

@@ -21,6 +21,7 @@ from rutta_operator.metrics import Metrics
 from rutta_operator.render import Context, Owner, config
 from rutta_operator.render.objects import objects
 from rutta_operator.spec.models import API_VERSION
+from rutta_operator.standstill import Standstill
 from rutta_operator.state.events import Events
 from rutta_operator.state.seen import Report, Seen, Silence
 from rutta_operator.state.status import changed, judge, status, transitions
@@ -72,6 +73,7 @@ class Reconciler:
         self._store, self._work, self._edges, self._cluster = store, work, edges, cluster
         self._metrics, self._reports, self._context = metrics, reports, context
         self._applier, self._clean = Applier(cluster, store, metrics), Clean(store, edges)
+        self._standstill = Standstill(cluster)
         self._events = events
         self._links: dict[Key, Links] = {}  # as planned last: a ConfigMap may be deleted while a reference is broken
         self.refused: set[Key] = set()
@@ -132,6 +134,7 @@ class Reconciler:
         self._reports.forget(key)
         self._applier.forget(key)
         self._clean.forget(key)
+        self._standstill.forget(key)
         self._links.pop(key, None)
         self.refused.discard(key)
 
@@ -231,7 +234,7 @@ class Reconciler:
             log.info("status", "The status changed.", key=key, **_conditions(after))
             for transition in transitions(before, after):
                 await self._events.tell(key, known.uid, transition)
-        return judgement.again
+        return _sooner(judgement.again, await self._standstill.look(key, seen.workload))
 
     async def _write(self, key: Key, known: Known, after: Mapping[str, Any]) -> None:
         metadata = {"name": key.name, "namespace": key.namespace, "uid": known.uid}
@@ -281,6 +284,11 @@ class Reconciler:
             for (kind, _), child in children.items()
             if kind in WORKLOADS and child.controller in (uid, None)
         }
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    """Return the shorter of two waits; None is none."""
+    return min((wait for wait in (one, other) if wait is not None), default=None)
 
 
 def _conditions(after: Mapping[str, Any]) -> dict[str, str]:

@@ -17,6 +17,7 @@ COMPONENT: Final = "app.kubernetes.io/component"
 INSTANCE: Final = f"{GROUP}/instance"  # the resource's name
 WORKLOAD: Final = f"{GROUP}/workload"  # daemonset or deployment: while one follows the other their pods stay apart
 APPLIED: Final = f"{GROUP}/applied"  # annotation: the digest of what was applied
+TOUCHED: Final = f"{GROUP}/touched"  # annotation: when a DaemonSet was touched whose rollout stood still
 
 
 def role(key: Key) -> str:
