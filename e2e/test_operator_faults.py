@@ -124,7 +124,9 @@ def test_a_rollout_that_kubernetes_has_lost_sight_of_goes_on(
     metadata = kubectl.get("DaemonSet", "node-shipper")["metadata"]
     touched = "touched" if "rutta.logary.tech/touched" in metadata["annotations"] else "not touched"
     say(f"  a DaemonSet that changed amid its rollout was there after {time.monotonic() - began:.0f} s, {touched}")
-    assert {pod["metadata"]["annotations"]["example.com/change"] for pod in kubectl.pods("node")} == {"second"}
+    assert {pod["metadata"]["annotations"]["example.com/change"] for pod in kubectl.pods("node", "RuttaShipper")} == {
+        "second"
+    }
 
 
 def _change_pods(kubectl: Kubectl, change: str) -> None:
@@ -135,7 +137,7 @@ def _change_pods(kubectl: Kubectl, change: str) -> None:
 def _is_ready(kubectl: Kubectl, change: str) -> bool:
     return any(
         one["type"] == "Ready" and one["status"] == "True"
-        for pod in kubectl.pods("node")
+        for pod in kubectl.pods("node", "RuttaShipper")
         if pod["metadata"].get("annotations", {}).get("example.com/change") == change
         for one in pod["status"].get("conditions", ())
     )
