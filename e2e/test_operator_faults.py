@@ -113,7 +113,8 @@ def test_a_rollout_that_kubernetes_has_lost_sight_of_goes_on(
     whole_again: Operator, kubectl: Kubectl, say: Callable[[str], None]
 ) -> None:
     """A template that changes again as the first new pod is ready: nobody but us sees the second become available."""
-    kubectl.apply(router(replicas=1, **QUICK), shipper("node", to("Router", "main")))
+    delay = {"delay": "15s", "timeout": "1s"}  # so long a new pod must be ready: longer than the next needs to start
+    kubectl.apply(router(replicas=1, **QUICK), shipper("node", to("Router", "main"), drain=delay))
     kubectl.until_ready("RuttaRouter", "main")
     kubectl.until_ready("RuttaShipper", "node")
     _change_pods(kubectl, "first")

@@ -57,7 +57,7 @@ class Standstill:
             rollout = self._rollouts[key] = _Rollout(numbers, self._clock(), 0)
         if rollout.touched >= _TIMES:
             return None
-        due = rollout.since + (int(workload["spec"].get("minReadySeconds", 0)) + _LATE) * 2**rollout.touched
+        due = rollout.since + (int(workload["spec"].get("minReadySeconds", 0)) + _LATE) * (1 << rollout.touched)
         if self._clock() >= due:
             await self._touch(key, workload["metadata"]["name"])
             self._rollouts[key] = rollout._replace(since=self._clock(), touched=rollout.touched + 1)
