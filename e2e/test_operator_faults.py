@@ -134,6 +134,7 @@ def _change_pods(kubectl: Kubectl, change: str, starts_after: int) -> None:
         "name": "wait",
         "image": images.DATA_PLANE,
         "command": ["/venv/bin/python", "-c", f"import time; time.sleep({starts_after})"],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
     metadata = {"annotations": {"example.com/change": change}}
     template = {"metadata": metadata, "spec": {"initContainers": [wait]}}
