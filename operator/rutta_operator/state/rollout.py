@@ -14,7 +14,6 @@ from rutta_operator.spec.models import Resource
 from rutta_operator.state.reasons import Word
 from rutta_operator.state.seen import Live, Seen
 from rutta_operator.wiring import names
-from rutta_operator.wiring.graph import Key
 
 PATIENCE: Final = 600.0  # seconds until what may mend itself is Stalled; a Deployment's progressDeadlineSeconds too
 PER_POD: Final = 60.0  # seconds more for each pod of a DaemonSet, which replaces them one by one
@@ -181,13 +180,14 @@ def _advice(seen: Seen) -> str:
     """Name the command that shows why, and the Secrets that pods wait for."""
     secrets = sorted({secret.name for secret in seen.plan.secrets}) if seen.plan is not None else []
     needs = f" They need the Secret{'s' * (len(secrets) > 1)} {', '.join(secrets)}." if secrets else ""
-    return f"Why: {pods_command(seen.key)}{needs}"
+    return f"Why: {_pods_command(seen)}{needs}"
 
 
-def pods_command(key: Key) -> str:
-    """Return the command that shows what ails the pods of a resource."""
-    labels = ",".join(f"{label}={value}" for label, value in names.selector(key).items())
-    return f"`kubectl describe pods -n {key.namespace} -l {labels}`."
+def _pods_command(seen: Seen) -> str:
+    """Return the command that shows what ails the pods; why some may not be made only a DaemonSet's Events tell."""
+    kinds = "pods" if seen.workload is None or seen.workload.get("kind") != "DaemonSet" else "daemonsets,pods"
+    labels = ",".join(f"{label}={value}" for label, value in names.selector(seen.key).items())
+    return f"`kubectl describe {kinds} -n {seen.key.namespace} -l {labels}`."
 
 
 def _wanted(seen: Seen) -> str:

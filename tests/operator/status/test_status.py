@@ -11,12 +11,13 @@ from rutta_operator.state.seen import Refusal, Report, Silence, TargetReport
 from rutta_operator.state.status import changed, judge, status
 from rutta_operator.wiring.graph import Fault, Key
 
-WHY = "Why: `kubectl describe pods -n logs -l {}`."
+WHY = "Why: `kubectl describe {} -n logs -l {}`."
 ROUTER_WHY = WHY.format(
-    "app.kubernetes.io/name=rutta,app.kubernetes.io/component=router,rutta.logary.tech/instance=main"
+    "pods", "app.kubernetes.io/name=rutta,app.kubernetes.io/component=router,rutta.logary.tech/instance=main"
 )
 SHIPPER_WHY = WHY.format(
-    "app.kubernetes.io/name=rutta,app.kubernetes.io/component=shipper,rutta.logary.tech/instance=node"
+    "daemonsets,pods",
+    "app.kubernetes.io/name=rutta,app.kubernetes.io/component=shipper,rutta.logary.tech/instance=node",
 )
 SECRET = " They need the Secret influx."
 STUCK = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
