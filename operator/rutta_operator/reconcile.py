@@ -1,6 +1,7 @@
 """One pass over one resource: plan → apply → prune → status. Level-triggered: all that counts is what is now.
 
-A pass may be cut off anywhere and begun again; a second one over an unchanged cluster writes nothing.
+A pass may be cut off anywhere and begun again; a second one over an unchanged cluster writes nothing, but to a rollout
+that does not move.
 """
 
 import asyncio
@@ -234,6 +235,8 @@ class Reconciler:
             log.info("status", "The status changed.", key=key, **_conditions(after))
             for transition in transitions(before, after):
                 await self._events.tell(key, known.uid, transition)
+        if done.trouble is not None:
+            return judgement.again
         return _sooner(judgement.again, await self._standstill.look(key, seen.workload))
 
     async def _write(self, key: Key, known: Known, after: Mapping[str, Any]) -> None:

@@ -1,9 +1,9 @@
-"""A DaemonSet whose rollout stands still is touched, so that Kubernetes looks at it again.
+"""A DaemonSet whose rollout does not move is touched, for Kubernetes may have lost sight of a pod.
 
 Its controller looks at a new pod once more when ``minReadySeconds`` have passed since the pod became ready. Of several
 such appointments it keeps only the first, so where a second new pod became ready while it waited for another (the
 template was changed amid a rollout), nobody looks when that one has become available: the old pod stays, until
-anything at all happens to the DaemonSet. A changed annotation is enough.
+anything at all happens to the DaemonSet. A changed annotation is enough. Only a surge has two pods on a node.
 https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/controller/daemon/daemon_controller.go (``updatePod``),
 https://github.com/kubernetes/client-go/blob/v0.34.0/util/workqueue/delaying_queue.go (``insert``)
 """
@@ -14,22 +14,27 @@ from typing import Final, NamedTuple
 
 from rutta_operator import log
 from rutta_operator.k8s.cluster import Cluster
-from rutta_operator.k8s.refusals import Gone
+from rutta_operator.k8s.refusals import ApiError
 from rutta_operator.state.seen import Live
 from rutta_operator.wiring import names
 from rutta_operator.wiring.graph import Key
 
 MANAGER: Final = f"{names.MANAGER}-touch"
-_LATE: Final = 30.0  # seconds beyond minReadySeconds in which something should have moved
-_TIMES: Final = 5  # so often; what does not move then has another cause, which the status tells
+_LATE: Final = 60.0  # seconds beyond minReadySeconds in which something moves as a rule: an image may have to come
+_LONGEST: Final = 600.0  # seconds between two touches
 
 
 class _Rollout(NamedTuple):
     """How far a rollout has come."""
 
+    step: tuple[int, int]
+    """of which template it is, and how many nodes have that"""
     numbers: tuple[int, ...]
+    """what else moves"""
     since: float
+    """when something moved, or it was touched"""
     touched: int
+    """how often, in this step"""
 
 
 class Standstill:
@@ -46,43 +51,51 @@ class Standstill:
     async def look(self, key: Key, workload: Live | None) -> float | None:
         """Touch the DaemonSet if its rollout has not moved for long; return after how many seconds to look again.
 
-        Raises ApiError.
+        A touch that fails is logged and counts like one that did not help: what is wrong is told by other things.
         """
-        numbers = _numbers(workload)
-        if workload is None or not numbers:
+        rollout = None if workload is None else self._seen(key, workload)
+        if workload is None or rollout is None:
             self.forget(key)
             return None
-        rollout = self._rollouts.get(key)
-        if rollout is None or rollout.numbers != numbers:
-            rollout = self._rollouts[key] = _Rollout(numbers, self._clock(), 0)
-        if rollout.touched >= _TIMES:
-            return None
-        due = rollout.since + (int(workload["spec"].get("minReadySeconds", 0)) + _LATE) * (1 << rollout.touched)
-        if self._clock() >= due:
-            await self._touch(key, workload["metadata"]["name"])
-            self._rollouts[key] = rollout._replace(since=self._clock(), touched=rollout.touched + 1)
-            return await self.look(key, workload)
-        return due - self._clock()
+        self._rollouts[key] = rollout
+        patience = int(workload["spec"].get("minReadySeconds", 0)) + _LATE
+        wait = min(patience * (1 << min(rollout.touched, 10)), max(patience, _LONGEST))
+        now = self._clock()
+        if now < rollout.since + wait:
+            return rollout.since + wait - now
+        self._rollouts[key] = rollout._replace(since=now, touched=rollout.touched + 1)
+        await self._touch(key, workload["metadata"]["name"], wait)
+        return min(2 * wait, max(patience, _LONGEST))
 
-    async def _touch(self, key: Key, name: str) -> None:
+    def _seen(self, key: Key, workload: Live) -> _Rollout | None:
+        """Return how far the rollout has come; None if there is none, or none that may stand still."""
+        if workload["kind"] != "DaemonSet" or not _surges(workload):
+            return None
+        status, generation = workload.get("status") or {}, int(workload["metadata"].get("generation", 0))
+        keys = ("updatedNumberScheduled", "currentNumberScheduled", "numberReady", "numberAvailable")
+        updated, *others = (int(status.get(key, 0)) for key in keys)
+        if int(status.get("observedGeneration", 0)) < generation or updated >= others[0]:
+            return None
+        now = _Rollout((generation, updated), tuple(others), self._clock(), 0)
+        before = self._rollouts.get(key, now)
+        if before.step != now.step:
+            return now
+        return before if before.numbers == now.numbers else now._replace(touched=before.touched)
+
+    async def _touch(self, key: Key, name: str, waited: float) -> None:
         """Change an annotation; that starts no rollout."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        changes = {"metadata": {"annotations": {names.TOUCHED: now}}}
+        text = f"The rollout of DaemonSet {name} has not moved for {waited:.0f} s"
         try:
-            changes = {"metadata": {"annotations": {names.TOUCHED: now}}}
             await self._cluster.merge("DaemonSet", key.namespace, name, changes, manager=MANAGER)
-        except Gone:
-            return
-        text = f"The rollout of DaemonSet {name} stands still: it is touched, so that Kubernetes looks at it again."
-        log.info("touched", text, key=key, child=f"DaemonSet/{name}")
+        except ApiError as exc:
+            log.info("touch_failed", f"{text}, and it cannot be touched: {exc.message}", key=key)
+        else:
+            log.info("touched", f"{text}: it is touched, in case Kubernetes has lost sight of a pod.", key=key)
 
 
-def _numbers(workload: Live | None) -> tuple[int, ...]:
-    """Return what moves in a rollout; nothing if there is none, or Kubernetes does not know of it yet."""
-    if workload is None or workload["kind"] != "DaemonSet":
-        return ()
-    status, generation = workload.get("status") or {}, workload["metadata"].get("generation", 0)
-    keys = ("updatedNumberScheduled", "currentNumberScheduled", "numberReady", "numberAvailable")
-    updated, placed, *others = (int(status.get(key, 0)) for key in keys)
-    if status.get("observedGeneration", 0) < generation or updated >= placed:
-        return ()
-    return generation, updated, placed, *others
+def _surges(workload: Live) -> bool:
+    """Tell whether a new pod comes before the old one goes."""
+    rolling = (workload["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
+    return rolling.get("maxSurge") not in (None, 0, "0", "0%")

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from rutta_operator import standstill
-from rutta_operator.k8s.refusals import Gone
+from rutta_operator.k8s.refusals import Forbidden, Gone, Unavailable
 from rutta_operator.standstill import Standstill
 from rutta_operator.wiring import names
 from rutta_operator.wiring.graph import Key
@@ -17,9 +17,9 @@ AMID = {
 }  # fmt: skip
 
 
-def daemon_set(**status):
-    metadata = {"name": "edge-shipper", "generation": 3}
-    spec = {"minReadySeconds": 5}
+def daemon_set(generation=3, surge=1, **status):
+    metadata = {"name": "edge-shipper", "generation": generation}
+    spec = {"minReadySeconds": 5, "updateStrategy": {"rollingUpdate": {"maxSurge": surge, "maxUnavailable": 0}}}
     return {"kind": "DaemonSet", "metadata": metadata, "spec": spec, "status": AMID | status}
 
 
@@ -28,12 +28,12 @@ class Cluster:
 
     def __init__(self):
         self.merged = []
-        self.is_gone = False
+        self.trouble = None
 
     async def merge(self, kind, namespace, name, changes, *, manager):
-        if self.is_gone:
-            raise Gone("gone", 404)
         self.merged.append((kind, namespace, name, list(changes["metadata"]["annotations"]), manager))
+        if self.trouble is not None:
+            raise self.trouble
 
 
 class Clock:
@@ -66,15 +66,12 @@ def look(cluster, clock):
     return after
 
 
-async def test_what_does_not_move_is_touched_ever_more_seldom_and_not_for_ever(look, cluster):
-    wait = await look(0, daemon_set())
-    assert (wait, cluster.merged) == (35, [])
-    waits = []
-    while wait is not None:
-        wait = await look(wait, daemon_set())
-        waits.append(wait)
-    assert waits == [70, 140, 280, 560, None]
-    assert len(cluster.merged) == len(waits)
+async def test_what_does_not_move_is_touched_ever_more_seldom(look, cluster):
+    waits = [await look(0, daemon_set())]
+    for _ in range(6):
+        assert len(cluster.merged) == len(waits) - 1
+        waits.append(await look(waits[-1], daemon_set()))
+    assert waits == [65, 130, 260, 520, 600, 600, 600]
     assert set(map(str, cluster.merged)) == {
         str(("DaemonSet", "default", "edge-shipper", [names.TOUCHED], "rutta-operator-touch"))
     }
@@ -82,16 +79,27 @@ async def test_what_does_not_move_is_touched_ever_more_seldom_and_not_for_ever(l
 
 async def test_a_look_before_it_is_due_touches_nothing(look, cluster):
     await look(0, daemon_set())
-    assert await look(30, daemon_set()) == 5
+    assert await look(60, daemon_set()) == 5
     assert cluster.merged == []
 
 
-@pytest.mark.parametrize("moved", ["updatedNumberScheduled", "numberReady", "numberAvailable"])
-async def test_what_moves_is_given_its_time_anew(look, cluster, moved):
+@pytest.mark.parametrize("moved", ["currentNumberScheduled", "numberReady", "numberAvailable"])
+async def test_what_moves_is_given_its_time_anew_and_is_not_touched_more_often(look, cluster, moved):
     await look(0, daemon_set())
-    assert await look(34, daemon_set(**{moved: 0})) == 35
-    assert await look(34, daemon_set(**{moved: 0})) == 1
+    assert await look(64, daemon_set(**{moved: 3})) == 65
+    assert await look(64, daemon_set(**{moved: 3})) == 1
     assert cluster.merged == []
+    assert await look(1, daemon_set(**{moved: 3})) == 130
+    assert await look(100, daemon_set()) == 130
+    assert len(cluster.merged) == 1
+
+
+@pytest.mark.parametrize("step", [{"generation": 4, "observedGeneration": 4}, {"updatedNumberScheduled": 0}])
+async def test_a_new_step_begins_anew(look, cluster, step):
+    await look(0, daemon_set())
+    await look(65, daemon_set())
+    assert await look(0, daemon_set(**step)) == 65
+    assert len(cluster.merged) == 1
 
 
 @pytest.mark.parametrize(
@@ -100,26 +108,31 @@ async def test_what_moves_is_given_its_time_anew(look, cluster, moved):
         None,
         daemon_set(updatedNumberScheduled=2),
         daemon_set(observedGeneration=2),
+        daemon_set(surge=0),
+        daemon_set(surge="0%"),
         daemon_set() | {"status": {}},
         daemon_set() | {"kind": "Deployment"},
     ],
 )
-async def test_what_is_no_rollout_of_a_daemon_set_is_let_alone(look, cluster, workload):
+async def test_what_is_no_rollout_that_may_stand_still_is_let_alone(look, cluster, workload):
     await look(0, daemon_set())
     assert await look(1000, workload) is None
     assert await look(1000, workload) is None
-    assert await look(0, daemon_set()) == 35
+    assert await look(0, daemon_set()) == 65
     assert cluster.merged == []
 
 
-async def test_a_daemon_set_that_is_gone_meanwhile_is_no_trouble(look, cluster):
+@pytest.mark.parametrize("trouble", [Gone("gone", 404), Forbidden("a policy says no", 403), Unavailable("busy", 503)])
+async def test_a_touch_that_fails_counts_as_one(look, cluster, trouble):
+    cluster.trouble = trouble
     await look(0, daemon_set())
-    cluster.is_gone = True
-    assert await look(35, daemon_set()) == 70
+    assert await look(65, daemon_set()) == 130
+    assert await look(129, daemon_set()) == 1
+    assert len(cluster.merged) == 1
 
 
 async def test_the_operator_touches_it_and_starts_no_rollout(api, fake, start, monkeypatch):
-    monkeypatch.setattr(standstill, "_LATE", -4.8)
+    monkeypatch.setattr(standstill, "_LATE", -4.8)  # so that 0.2 s are long
     api.apply(fake.router(), fake.shipper())
     operator = await start()
     await operator.settled()
@@ -133,8 +146,15 @@ async def test_the_operator_touches_it_and_starts_no_rollout(api, fake, start, m
     after = api.get("DaemonSet", "edge-shipper")
     assert after["spec"] == before["spec"]
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
+    image = "example.com/rutta:2"
+    api.edit("RuttaShipper", "edge", lambda found: found["spec"].update(image=image))
+    await fake.eventually(lambda: image in str(api.get("DaemonSet", "edge-shipper")["spec"]))
+    assert touched(), "it is no field of ours"
     api.roll("DaemonSet", "edge-shipper")
     await operator.settled()
     operator.again()
     await operator.settled()
-    assert touched()
+    before = api.writes()
+    operator.again()
+    await operator.settled()
+    assert api.writes() == before
