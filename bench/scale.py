@@ -28,12 +28,12 @@ from rutta_scale.program import Program
 from rutta_scale.report import Figures
 from rutta_scale.shell import ROOT, Failed, run, say
 
-OK, BROKEN, USAGE = 0, 1, 2
+OK, BROKEN, USAGE, MISSED = 0, 1, 2, 3
 IMAGE = "logary/rutta-operator:bench"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the table; return the exit code."""
+    """Measure, print the table; return the exit code, which is not 0 where a bar is missed."""
     options = _parser().parse_args(arguments)
     if missing := [name for name in ("docker", "kind", "kubectl", "helm", "kwok") if shutil.which(name) is None]:
         print(f"{', '.join(missing)}: not on PATH; the measurement needs them.", file=sys.stderr)
@@ -55,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.into:
         options.into.put(written)
     print(written, end="")
-    return OK
+    if missed := report.missed(figures):
+        print("Missed: " + "; ".join(missed) + ".", file=sys.stderr)
+    return MISSED if missed else OK
 
 
 async def _measure(options: argparse.Namespace, place: Place) -> Figures:
@@ -103,7 +105,13 @@ def _parser() -> argparse.ArgumentParser:
         "--changes", type=int, default=300, metavar="N", help="how many changes to take the time of, twice (300)"
     )
     parser.add_argument("--every", type=float, default=0.5, metavar="S", help="one change in so many seconds (0.5)")
-    parser.add_argument("--still", type=float, default=180, metavar="S", help="how long to watch a standstill (180)")
+    parser.add_argument(
+        "--still",
+        type=float,
+        default=330,
+        metavar="S",
+        help="how long to watch a standstill (330: a sweep falls in it)",
+    )
     parser.add_argument("--image", metavar="IMAGE", help="the operator's image (default: built from this checkout)")
     parser.add_argument("--cluster", default="rutta-bench", metavar="NAME", help="the kind cluster (rutta-bench)")
     parser.add_argument("--keep", action="store_true", help="leave the cluster")

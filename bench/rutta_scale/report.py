@@ -30,6 +30,11 @@ def markdown(figures: Figures) -> str:
     return "\n".join([*lines, "", *(f"- {text}" for text in _notes(figures)), ""])
 
 
+def missed(figures: Figures) -> list[str]:
+    """Return what is not as promised."""
+    return [f"{what}: {value} ({bar})" for what, value, bar, kept in _rows(figures) if not kept]
+
+
 Row = tuple[str, str, str, bool]
 
 
