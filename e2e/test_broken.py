@@ -1,5 +1,7 @@
 """Scenario 5: what is broken is told at the resource, in words that name what to mend, and mends without a restart."""
 
+import json
+from collections import Counter
 from collections.abc import Callable
 
 from harness.api import Object
@@ -28,12 +30,19 @@ def links(kubectl: Kubectl, name: str, kind: str) -> list[str]:
     return [one["name"] for one in kubectl.config(name, kind)["targets"]]
 
 
+def events(kubectl: Kubectl, name: str) -> Counter[tuple[str, str]]:
+    """Return how many Events of which type and reason there are of a resource; a series counts once."""
+    chosen = f"involvedObject.name={name},reportingComponent=rutta.logary.tech/rutta-operator"
+    found = json.loads(kubectl("get", "events", "-o", "json", "--field-selector", chosen))["items"]
+    return Counter((one["type"], one["reason"]) for one in found)
+
+
 def told(condition: Object, *words: str) -> None:
     """Assert that a condition's message has all these words."""
     assert [word for word in words if word not in condition["message"]] == [], condition["message"]
 
 
-def test_a_missing_reference_is_told_and_wired_as_soon_as_it_is_there(kubectl: Kubectl) -> None:
+def test_a_missing_reference_is_told_and_wired_as_soon_as_it_is_there(operator: Operator, kubectl: Kubectl) -> None:
     kubectl.apply(router(replicas=1), shipper("node", to("Router", "main"), to("Router", "audit")))
     found = kubectl.until_condition("RuttaShipper", "node", "ResolvedRefs", "False", reason="TargetNotFound")
     told(found, "spec.to[1]", "audit")
@@ -51,6 +60,31 @@ def test_a_missing_reference_is_told_and_wired_as_soon_as_it_is_there(kubectl: K
     kubectl.delete("RuttaRouter", "audit")
     found = kubectl.until_condition("RuttaShipper", "node", "ResolvedRefs", "False", reason="TargetNotFound")
     assert links(kubectl, "node", "RuttaShipper") == ["main", "audit"], "what was wired stays"
+    expected = {("Warning", "TargetNotFound"): 1, ("Normal", "Resolved"): 1}
+    assert events(kubectl, "node") & Counter(expected) == expected, "one Event per transition; the second is a series"
+    assert events(kubectl, "node")["Warning", "TargetNotFound"] == 1
+
+    operator.restart()
+    kubectl.patch("RuttaShipper", "node", {"spec": {"logLevel": "debug"}})
+    until(
+        lambda: kubectl.config("node", "RuttaShipper")["logLevel"] == "debug", 60, "the operator that is new has worked"
+    )
+    assert links(kubectl, "node", "RuttaShipper") == ["main", "audit"], "what was wired stays, whoever leads"
+    told(kubectl.condition("RuttaShipper", "node", "ResolvedRefs"), "spec.to[1]", "its last wiring stays")
+
+
+def test_an_unfit_reference_is_told_keeps_what_was_wired_and_is_mended_at_either_end(kubectl: Kubectl) -> None:
+    kubectl.apply(router(**NOWHERE), proxy("a", to("Router", "main"), **NOWHERE))
+    kubectl.until_ready("RuttaProxy", "a")
+    kubectl.patch("RuttaProxy", "a", {"spec": {"link": {"delivery": "AtLeastOnce"}}})
+    found = kubectl.until_condition("RuttaProxy", "a", "ResolvedRefs", "False", reason="TransportMismatch")
+    told(found, "spec.to[0]", "AtLeastOnce", "AtMostOnce", f"{kubectl.namespace}/main")
+    kubectl.until_condition("RuttaProxy", "a", "Stalled", "True", reason="TransportMismatch")
+    assert links(kubectl, "a", "RuttaProxy") == ["main"], "what was wired stays"
+
+    kubectl.patch("RuttaRouter", "main", {"spec": {"link": {"delivery": "AtLeastOnce"}}})
+    kubectl.until_ready("RuttaProxy", "a")
+    assert links(kubectl, "a", "RuttaProxy") == ["main"]
 
 
 def test_consent_that_is_revoked_cuts_the_link_at_once_and_given_again_mends_it(
@@ -105,7 +139,9 @@ def _printed(kubectl: Kubectl, name: str) -> int:
     return sum(kubectl("logs", pod["metadata"]["name"]).count("a numbered event") for pod in kubectl.pods(name))
 
 
-def test_a_cycle_is_told_with_its_path_keeps_what_was_wired_and_ends_with_one_reference_less(kubectl: Kubectl) -> None:
+def test_a_cycle_is_told_with_its_path_keeps_what_was_wired_and_ends_with_one_reference_less(
+    operator: Operator, kubectl: Kubectl
+) -> None:
     kubectl.apply(
         router(**NOWHERE),
         proxy("a", to("Router", "main"), **NOWHERE),
@@ -131,9 +167,19 @@ def test_a_cycle_is_told_with_its_path_keeps_what_was_wired_and_ends_with_one_re
     assert links(kubectl, "a", "RuttaProxy") == ["main"], "no edge of a cycle is wired anew"
     assert links(kubectl, "b", "RuttaProxy") == ["a"], "what was wired stays"
 
+    operator.restart()
+    for name in ("a", "b"):
+        kubectl.patch("RuttaProxy", name, {"spec": {"logLevel": "debug"}})
+    until(lambda: _level(kubectl, "a") == _level(kubectl, "b") == "debug", 60, "the operator that is new has worked")
+    assert (links(kubectl, "a", "RuttaProxy"), links(kubectl, "b", "RuttaProxy")) == (["main"], ["a"])
+
     kubectl.patch("RuttaProxy", "a", {"spec": {"to": [to("Router", "main")]}})
     kubectl.until_ready("RuttaProxy", "a", "b")
     kubectl.until_condition("RuttaProxy", "b", "Stalled", "False")
+
+
+def _level(kubectl: Kubectl, name: str) -> str:
+    return str(kubectl.config(name, "RuttaProxy").get("logLevel"))
 
 
 def test_a_wrong_password_of_a_target_is_told_and_mended_by_its_secret_alone(kubectl: Kubectl) -> None:

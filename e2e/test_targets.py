@@ -10,6 +10,7 @@ from harness import servers
 from harness.clusters import Cluster
 from harness.documents import QUICK, router
 from harness.kubectl import Kubectl
+from harness.leaving import leave_out
 from harness.shell import until
 from harness.traffic import Receiver, Sender
 
@@ -32,10 +33,10 @@ def _in_collector(kubectl: Kubectl) -> bool:
 
 @pytest.mark.all
 def test_a_router_sends_to_kafka_loki_and_an_otlp_collector(
-    kubectl: Kubectl, cluster: Cluster, say: Callable[[str], None]
+    request: pytest.FixtureRequest, kubectl: Kubectl, cluster: Cluster, say: Callable[[str], None]
 ) -> None:
     if reason := servers.missing():
-        pytest.skip(reason)
+        leave_out(request.config, reason)
     images = servers.load(cluster)
     kafka = servers.kafka(kubectl, images["kafka"])
     loki = servers.Loki(kubectl, images["loki"])

@@ -40,6 +40,13 @@ def test_events_of_every_node_pass_three_namespaces_and_arrive_once_each(
     downstreams = edge.get("RuttaProxy", "edge")["status"]["downstreams"]
     assert downstreams["items"][0]["name"] == "main"
 
+    def connected() -> bool:
+        found = edge.get("RuttaProxy", "edge")["status"]["downstreams"]
+        assert (found["total"], found["connected"], found["items"][0]["state"]) == (1, 1, "Connected"), found
+        return True
+
+    until(connected, 60, "a pod was asked who receives")
+
 
 def _counted_by_its_own_shipper(apps: Kubectl) -> None:
     """The shipper's Service leads to the pod of the sender's own node: each of them got one node's events."""

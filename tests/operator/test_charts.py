@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rutta_operator import options
+from rutta_operator import log, options
 from rutta_operator.k8s.permissions import PERMISSIONS
 from rutta_operator.spec.models import KINDS
 from rutta_operator.spec.rules import examine
@@ -278,6 +278,19 @@ def test_the_operator_takes_its_arguments(values: Path) -> None:
     assert (found.lease_namespace, found.lease_name) == ("rutta-system", said.get("fullnameOverride", "rutta-operator"))
     assert list(found.namespaces) == said.get("watchNamespaces", [])
     assert [{"name": name} for name in found.image_pull_secrets] == said.get("imagePullSecrets", [])
+
+
+def test_what_the_schema_lets_the_operator_be_told_it_takes() -> None:
+    told = json.loads((CHARTS[0] / "values.schema.json").read_text())["properties"]
+    assert tuple(told["logLevel"]["enum"]) == tuple(log.LEVELS)
+    for name in ("minimum", "maximum"):
+        assert options.read(["--workers", str(told["workers"][name])], {}).workers == told["workers"][name]
+    for name in ("sweep", "poll"):
+        for text in ("1s", "90s", "1.5m", "2h", "1m30s"):
+            assert re.search(told[name]["pattern"], text)
+            options.read([f"--{name}", text], {})
+        for text in ("500ms", "0s", "0.5s", "5", "s"):
+            assert not re.search(told[name]["pattern"], text)
 
 
 @needs_helm

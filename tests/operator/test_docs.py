@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from rutta_operator import options
 from rutta_operator.definitions.status_models import Status
+from rutta_operator.metrics import Metrics
 from rutta_operator.spec import models
+from rutta_operator.store import Store
 from rutta_operator.wiring.graph import REASONS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -27,6 +30,26 @@ def test_every_field_is_on_the_page_and_has_a_description(model):
 
 def test_every_reason_is_on_the_page():
     assert all(f"| `{reason}` |" in PAGE for reason in REASONS)
+
+
+OPERATOR = (DOCS / "operator.md").read_text(encoding="utf-8")
+
+
+def test_the_operators_page_has_every_flag_and_no_other():
+    flags = {word for action in options.parser()._actions for word in action.option_strings if word.startswith("--")}
+    assert set(re.findall(r"^\| `(--[\w-]+)` \|", OPERATOR, re.MULTILINE)) == flags - {"--help", "--version"}
+    defaults = options.read([], {})
+    for flag, said in re.findall(
+        r"^\| `--(workers|log-level|log-format|lease-name)` \| `([\w-]+)`", OPERATOR, re.MULTILINE
+    ):
+        assert str(getattr(defaults, flag.replace("-", "_"))) == said
+
+
+def test_the_operators_page_has_every_metric_and_no_other():
+    metrics = Metrics()
+    metrics.show(Store(), lambda: 0.0, lambda: 0.0)
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in metrics.registry.collect()}
+    assert set(re.findall(r"^\| `(rutta_\w+)` \|", OPERATOR, re.MULTILINE)) == names
 
 
 def test_what_a_configuration_of_another_agent_becomes_is_valid(tmp_path):

@@ -1,4 +1,4 @@
-"""``examples/full.yaml`` shows every field, but what only container logs need, for its namespace is restricted."""
+"""``examples/full.yaml`` shows every field, but what only container logs need."""
 
 from pathlib import Path
 from typing import Any, get_args

@@ -1,7 +1,7 @@
-"""TLS: an ``SSLContext`` from the settings of a target, or of a listener, whose files are read anew when they change.
+"""TLS: an ``SSLContext`` from settings.
 
-A listener's certificate that is rotated (cert-manager, a mounted Secret) is taken by the next handshake; connections
-that are open keep theirs.
+A target's files are read when it opens. A listener's are read anew when they change on disk: a certificate that is
+rotated (cert-manager, a mounted Secret) is taken by the next handshake; connections that are open keep theirs.
 """
 
 import logging

@@ -184,7 +184,7 @@ def _advice(seen: Seen) -> str:
 
 
 def _pods_command(seen: Seen) -> str:
-    """Return the command that shows what ails the pods; why some may not be made only a DaemonSet's Events tell."""
+    """Return the command that shows what ails the pods; only a DaemonSet's Events tell why some cannot be made."""
     kinds = "pods" if seen.workload is None or seen.workload.get("kind") != "DaemonSet" else "daemonsets,pods"
     labels = ",".join(f"{label}={value}" for label, value in names.selector(seen.key).items())
     return f"`kubectl describe {kinds} -n {seen.key.namespace} -l {labels}`."

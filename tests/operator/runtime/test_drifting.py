@@ -15,12 +15,26 @@ CHILDREN = (
     ("PodDisruptionBudget", "main-router"),
     ("PodMonitor", "main-router"),
     ("PrometheusRule", "main-router"),
+    ("HorizontalPodAutoscaler", "main-router"),
+    ("DaemonSet", "main-router"),
 )
+
+
+def resource(fake, kind):
+    """Return a router that has a child of this kind."""
+    found = fake.router(networkPolicy={"enabled": True})
+    if kind == "HorizontalPodAutoscaler":
+        del found["spec"]["replicas"]
+        found["spec"]["autoscaling"] = {"minReplicas": 2, "maxReplicas": 9}
+    if kind == "DaemonSet":
+        del found["spec"]["replicas"]
+        found["spec"]["workload"] = "DaemonSet"
+    return found
 
 
 @pytest.mark.parametrize(("kind", "name"), CHILDREN, ids=lambda one: one or "of_its_config")
 async def test_every_field_that_we_say_is_put_back(api, fake, start, kind, name):
-    api.apply(fake.router(networkPolicy={"enabled": True}))
+    api.apply(resource(fake, kind))
     operator = await start()
     await operator.settled()
     name = name or api.names(kind)[0]
@@ -60,7 +74,7 @@ async def test_what_is_added_to_what_is_wholly_ours_is_taken_away(api, fake, sta
 
 @pytest.mark.parametrize(("kind", "name"), CHILDREN, ids=lambda one: one or "of_its_config")
 async def test_a_deleted_object_returns(api, fake, start, kind, name):
-    api.apply(fake.router(networkPolicy={"enabled": True}))
+    api.apply(resource(fake, kind))
     await (await start()).settled()
     name = name or api.names(kind)[0]
     before = api.get(kind, name)["metadata"]["uid"]

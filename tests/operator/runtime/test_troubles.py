@@ -61,6 +61,19 @@ async def test_a_frozen_watch_is_healed_and_told_however_rarely_something_change
     assert "the watches of Service bring nothing" in text
 
 
+async def test_a_frozen_watch_of_the_resources_is_healed_and_told(api, fake, start, monkeypatch, condition):
+    operator = await sweeping(api, fake, start, monkeypatch)
+    api.frozen.add("ruttarouters")
+    for name in ("one", "two"):
+        assert await operator.page("/healthz") == (200, "ok\n")
+        api.apply(fake.router(name))
+        await fake.eventually(lambda name=name: condition("RuttaRouter", name, "Ready") == "True")
+        await sweeps(api, fake)
+    status, text = await operator.page("/healthz")
+    assert status == 503
+    assert "the watches of RuttaRouter bring nothing" in text
+
+
 async def test_a_watch_that_was_behind_and_goes_on_is_well(api, fake, start, monkeypatch):
     operator = await sweeping(api, fake, start, monkeypatch)
     for number in range(3):
