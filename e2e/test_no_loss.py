@@ -78,11 +78,11 @@ class Topology:
         until(taken, 150, "the router's pods have taken the route")
         assert before == self._uids(), "a change of routes must not make new pods"
 
-    def change_workload(self) -> None:
-        """Let a DaemonSet take the Deployment's place."""
-        self.kubectl.patch("RuttaRouter", "main", {"spec": {"workload": "DaemonSet", "replicas": None}})
-        self.workload = "DaemonSet"
-        until(lambda: not self.kubectl.items("Deployment", {"rutta.logary.tech/instance": "main"}), 240, "it is gone")
+    def become(self, workload: str, replicas: int | None = None) -> None:
+        """Let a workload of another kind take the place of the one that is there."""
+        old, self.workload = self.workload, workload
+        self.kubectl.patch("RuttaRouter", "main", {"spec": {"workload": workload, "replicas": replicas}})
+        until(lambda: not self.kubectl.items(old, {"rutta.logary.tech/instance": "main"}), 240, f"no {old} is left")
 
     def drain_node(self) -> None:
         """Drain the node that a pod of the router is on."""
@@ -125,9 +125,11 @@ def test_nothing_is_lost_while_pods_come_and_go(
         "scaled 5 → 1": lambda: topology.scale(1),
         "rolled by a config change": topology.roll,
         "reloaded by a config change": topology.reload,
+        "scaled 1 → 3": lambda: topology.scale(3),
         "node drained": topology.drain_node,
         "proxy pod deleted": topology.delete_proxy,
-        "Deployment → DaemonSet": topology.change_workload,
+        "Deployment → DaemonSet": lambda: topology.become("DaemonSet"),
+        "DaemonSet → Deployment": lambda: topology.become("Deployment", 2),
     }
     for what, step in steps.items():
         began = time.monotonic()
