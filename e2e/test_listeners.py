@@ -1,5 +1,6 @@
 """What listeners get from Secrets, and ports that are not a Service's TCP: events go in as their senders send them."""
 
+import time
 from collections.abc import Callable
 
 from harness.certificates import self_signed
@@ -51,12 +52,17 @@ def test_datagrams_reach_the_service_and_the_port_of_the_node(
 ) -> None:
     kubectl = new_namespace("ports", labels={"pod-security.kubernetes.io/enforce": "privileged"})
     receiver = Receiver(kubectl)
-    lines = {"name": "lines", "udp": {"port": 10514, "codec": "json"}, "servicePort": 514, "hostPort": 31514}
+    lines = {"name": "lines", "udp": {"port": 10514, "codec": "json"}, "servicePort": 514, "hostPort": 10514}
     kubectl.apply(router(listeners=[lines], targets=[http_target(receiver.url)], workload="DaemonSet", **QUICK))
     kubectl.until_ready("RuttaRouter", "main")
     hosts = sorted(pod["status"]["hostIP"] for pod in kubectl.pods("main"))
-    places = [f"main-router.{kubectl.namespace}.svc:514", *(f"{host}:31514" for host in hosts)]
-    for number, place in enumerate(places):
-        assert send(kubectl, "udp", place, "datagram", number) == "sent"
-    found = receiver.until_all("datagram", len(places))
-    assert (found.distinct, found.duplicates) == (len(places), 0), found
+    places = [f"main-router.{kubectl.namespace}.svc:514", *(f"{host}:10514" for host in hosts)]
+    for number, place in enumerate(places):  # a datagram may be lost, as long as the way is being made
+        until(lambda number=number, place=place: _arrives(kubectl, receiver, place, number), 60, f"{place} is served")
+
+
+def _arrives(kubectl: Kubectl, receiver: Receiver, place: str, number: int) -> bool:
+    sender = f"by-{number}"
+    assert send(kubectl, "udp", place, sender, 0) == "sent"
+    time.sleep(0.5)
+    return receiver.of(sender).received > 0

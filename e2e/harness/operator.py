@@ -70,6 +70,10 @@ class Operator:
         pods = self.kubectl.items("Pod", LABELS)
         return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
+    def images(self) -> set[str]:
+        """Return what its pods run, those that are going away, too."""
+        return {pod["spec"]["containers"][0]["image"] for pod in self.kubectl.items("Pod", LABELS)}
+
     def leader(self) -> str:
         """Return the identity that holds the Lease, "" if nobody does."""
         lease = self.kubectl.find("Lease", "rutta-operator")

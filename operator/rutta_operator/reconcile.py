@@ -1,7 +1,7 @@
 """One pass over one resource: plan → apply → prune → status. Level-triggered: all that counts is what is now.
 
-A pass may be cut off anywhere and begun again; a second one over an unchanged cluster writes nothing, but to a rollout
-that does not move.
+A pass may be cut off anywhere and begun again; a second one over an unchanged cluster writes nothing, except that it
+touches a DaemonSet whose rollout does not move.
 """
 
 import asyncio

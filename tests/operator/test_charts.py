@@ -286,7 +286,7 @@ def test_what_the_schema_lets_the_operator_be_told_it_takes() -> None:
     for name in ("minimum", "maximum"):
         assert options.read(["--workers", str(told["workers"][name])], {}).workers == told["workers"][name]
     for name in ("sweep", "poll"):
-        for text in ("1s", "90s", "1.5m", "2h", "1m30s"):
+        for text in ("1s", "90s", "1.5m", "2h", "1m30s", "5m0s", "1m500ms"):
             assert re.search(told[name]["pattern"], text)
             options.read([f"--{name}", text], {})
         for text in ("500ms", "0s", "0.5s", "5", "s"):

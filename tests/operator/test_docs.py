@@ -38,11 +38,13 @@ OPERATOR = (DOCS / "operator.md").read_text(encoding="utf-8")
 def test_the_operators_page_has_every_flag_and_no_other():
     flags = {word for action in options.parser()._actions for word in action.option_strings if word.startswith("--")}
     assert set(re.findall(r"^\| `(--[\w-]+)` \|", OPERATOR, re.MULTILINE)) == flags - {"--help", "--version"}
-    defaults = options.read([], {})
+    defaults, found = options.read([], {}), 0
     for flag, said in re.findall(
         r"^\| `--(workers|log-level|log-format|lease-name)` \| `([\w-]+)`", OPERATOR, re.MULTILINE
     ):
         assert str(getattr(defaults, flag.replace("-", "_"))) == said
+        found += 1
+    assert found == 4
 
 
 def test_the_operators_page_has_every_metric_and_no_other():
