@@ -244,7 +244,7 @@ class Account:
         self.kept: dict[str, int] = {}  # a container that is started twice loses its oldest log
         self._receiver, self._writers = receiver, writers
         self._base: dict[str, int] = {}
-        self._undone = self._twice = 0
+        self._undone = 0
 
     def begin(self) -> None:
         """Remember what is there, some time before something happens."""
@@ -257,8 +257,7 @@ class Account:
         for maker, lines in self.kept.items():
             until(lambda maker=maker, lines=lines: self._has(maker, lines), 300, f"all of {maker} has arrived")
         twice = _twice(self._receiver)
-        assert twice - self._twice <= self._undone, f"{twice - self._twice} lines came twice, of {self._undone} undone"
-        self._twice, self._undone = twice, 0
+        assert twice <= self._undone, f"{twice} lines came twice, and {self._undone} were undone"
 
     def _has(self, maker: str, lines: int) -> bool:
         found = self._receiver.of(maker)
@@ -268,8 +267,9 @@ class Account:
 
     def happened(self, *, kills: bool) -> None:
         """Say that something has happened, and whether it was a kill."""
-        now = self._writers.all_on_disk()
-        self._undone = sum(lines - self._base.get(maker, 0) for maker, lines in now.items()) if kills else 0
+        if kills:
+            now = self._writers.all_on_disk()
+            self._undone += sum(lines - self._base.get(maker, 0) for maker, lines in now.items())
 
 
 def _twice(receiver: Receiver) -> int:
