@@ -1,7 +1,7 @@
 """A process at one end of a link, for tests that kill it: writes lines to a file, or passes blocks on closed.
 
-link_end.py file PATH BIND DELIVERY     the address it bound is printed; SIGTERM stops it in order
-link_end.py pass ADDRESS BIND DELIVERY
+link_end.py file PATH BIND DELIVERY HEARTBEAT     the address it bound is printed; SIGTERM stops it in order
+link_end.py pass ADDRESS BIND DELIVERY HEARTBEAT
 """
 
 import asyncio
@@ -15,8 +15,6 @@ from rutta.link.opaque import Opaque
 from rutta.listeners import link as link_listener
 from rutta.message import NOTHING, Block, Receipt
 from rutta.targets import link as link_target
-
-BEAT = "0.2s"
 
 
 class Intake:
@@ -47,11 +45,11 @@ class Intake:
             await asyncio.wait(self._passing, timeout=10)
 
 
-async def main(kind: str, where: str, bind: str, delivery: str) -> None:
+async def main(kind: str, where: str, bind: str, delivery: str, beat: str) -> None:
     target = None
     if kind == "pass":
         target = link_target.make(
-            convert({"addresses": where.split(","), "heartbeat": BEAT}, link_target.Config), "out"
+            convert({"addresses": where.split(","), "heartbeat": beat}, link_target.Config), "out"
         )
         await target.open()
 
@@ -63,7 +61,7 @@ async def main(kind: str, where: str, bind: str, delivery: str) -> None:
         async def write(block: Block) -> None:
             os.write(out, block.data)
 
-    given = {"bind": bind, "delivery": delivery, "heartbeat": BEAT}
+    given = {"bind": bind, "delivery": delivery, "heartbeat": beat}
     listener = link_listener.make(convert(given, link_listener.Config), kind)
     print((await listener.bind())[0], flush=True)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listener.stop)

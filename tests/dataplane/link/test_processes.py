@@ -32,9 +32,11 @@ class Process:
 async def start() -> AsyncIterator[Any]:
     running: list[Process] = []
 
-    async def make(kind: str, where: str | Path, *, bind: str = "127.0.0.1:0", delivery: str) -> Process:
+    async def make(
+        kind: str, where: str | Path, *, bind: str = "127.0.0.1:0", delivery: str, beat: str = "0.2s"
+    ) -> Process:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, str(SCRIPT), kind, str(where), bind, delivery, stdout=asyncio.subprocess.PIPE
+            sys.executable, str(SCRIPT), kind, str(where), bind, delivery, beat, stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
         one = Process(process, (await process.stdout.readline()).decode().strip())
@@ -86,12 +88,13 @@ def written(*paths: Path) -> Counter[int]:
 async def test_a_router_that_is_stopped_in_order_loses_nothing(
     links: Any, start: Any, tmp_path: Path, delivery: str
 ) -> None:
-    ends = [await start("file", tmp_path / f"{at}", delivery=delivery) for at in (0, 1)]
-    load = Load(links, await links.send_to(*(end.address for end in ends)))
+    beat = "2s"  # who is starved for some heartbeats counts as dead, and this is about none that dies
+    ends = [await start("file", tmp_path / f"{at}", delivery=delivery, beat=beat) for at in (0, 1)]
+    load = Load(links, await links.send_to(*(end.address for end in ends), heartbeat=beat))
     for at in (0, 1, 0):
         await load.more(50)
         assert await ends[at].end(signal.SIGTERM) == 0
-        ends[at] = await start("file", tmp_path / f"{at}", bind=ends[at].address, delivery=delivery)
+        ends[at] = await start("file", tmp_path / f"{at}", bind=ends[at].address, delivery=delivery, beat=beat)
     sent = await load.end()
     for end in ends:
         await end.end(signal.SIGTERM)
