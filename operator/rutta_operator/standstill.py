@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from rutta_operator import log
 from rutta_operator.k8s.cluster import Cluster
 from rutta_operator.k8s.refusals import ApiError
+from rutta_operator.state import rollout
 from rutta_operator.state.seen import Live
 from rutta_operator.wiring import names
 from rutta_operator.wiring.graph import Key
@@ -29,8 +30,8 @@ class _Rollout(NamedTuple):
 
     step: tuple[int, int]
     """of which template it is, and how many nodes have that"""
-    numbers: tuple[int, ...]
-    """what else moves"""
+    numbers: tuple[int, int, int]
+    """what else moves: nodes with a pod, pods that are ready, that are available"""
     since: float
     """when something moved, or it was touched"""
     touched: int
@@ -53,30 +54,28 @@ class Standstill:
 
         A touch that fails is logged and counts like one that did not help: what is wrong is told by other things.
         """
-        rollout = None if workload is None else self._seen(key, workload)
-        if workload is None or rollout is None:
+        going = None if workload is None else self._seen(key, workload)
+        if workload is None or going is None:
             self.forget(key)
             return None
-        self._rollouts[key] = rollout
-        patience = int(workload["spec"].get("minReadySeconds", 0)) + _LATE
-        wait = min(patience * (1 << min(rollout.touched, 10)), max(patience, _LONGEST))
-        now = self._clock()
-        if now < rollout.since + wait:
-            return rollout.since + wait - now
-        self._rollouts[key] = rollout._replace(since=now, touched=rollout.touched + 1)
+        self._rollouts[key] = going
+        wait, now = _patience(workload, going.touched), self._clock()
+        if now < going.since + wait:
+            return going.since + wait - now
+        self._rollouts[key] = going._replace(since=now, touched=going.touched + 1)
         await self._touch(key, workload["metadata"]["name"], wait)
-        return min(2 * wait, max(patience, _LONGEST))
+        return _patience(workload, going.touched + 1)
 
     def _seen(self, key: Key, workload: Live) -> _Rollout | None:
         """Return how far the rollout has come; None if there is none, or none that may stand still."""
-        if workload["kind"] != "DaemonSet" or not _surges(workload):
+        if workload["kind"] != "DaemonSet" or "status" not in workload or not _surges(workload):
             return None
-        status, generation = workload.get("status") or {}, int(workload["metadata"].get("generation", 0))
-        keys = ("updatedNumberScheduled", "currentNumberScheduled", "numberReady", "numberAvailable")
-        updated, *others = (int(status.get(key, 0)) for key in keys)
-        if int(status.get("observedGeneration", 0)) < generation or updated >= others[0]:
+        generation = int(workload["metadata"].get("generation", 0))
+        count, (_, available) = rollout.counts(workload), rollout.pods(workload)
+        updated, placed = count["updatedReplicas"], count["replicas"]
+        if workload["status"].get("observedGeneration", 0) < generation or updated >= placed:
             return None
-        now = _Rollout((generation, updated), tuple(others), self._clock(), 0)
+        now = _Rollout((generation, updated), (placed, count["readyReplicas"], available), self._clock(), 0)
         before = self._rollouts.get(key, now)
         if before.step != now.step:
             return now
@@ -93,6 +92,12 @@ class Standstill:
             log.info("touch_failed", f"{text}, and it cannot be touched: {exc.message}", key=key)
         else:
             log.info("touched", f"{text}: it is touched, in case Kubernetes has lost sight of a pod.", key=key)
+
+
+def _patience(workload: Live, touched: int) -> float:
+    """Return how many seconds nothing may move: twice as many after each touch."""
+    first = int(workload["spec"].get("minReadySeconds", 0)) + _LATE
+    return min(first * (1 << min(touched, 10)), max(first, _LONGEST))
 
 
 def _surges(workload: Live) -> bool:
