@@ -21,12 +21,12 @@ def image_values(image: str) -> tuple[str, str]:
 
 
 class Operator:
-    """The operator of a cluster; ``install`` can be called again (helm upgrade)."""
+    """The operator of a cluster, or of single namespaces; ``install`` can be called again (helm upgrade)."""
 
-    def __init__(self, cluster: Cluster, kubectl: Kubectl) -> None:
-        """Touch nothing yet."""
-        self.cluster = cluster
-        self.kubectl = kubectl.within(NAMESPACE)
+    def __init__(self, cluster: Cluster, kubectl: Kubectl, namespace: str = NAMESPACE) -> None:
+        """Touch nothing yet; ``namespace`` is where it is to be."""
+        self.cluster, self.namespace = cluster, namespace
+        self.kubectl = kubectl.within(namespace)
 
     def install(
         self, *words: str, chart: str = str(CHART), image: str = OPERATOR, data_plane: str = DATA_PLANE
@@ -38,7 +38,7 @@ class Operator:
             values += ["--set", f"{prefix}.repository={repository}", "--set", f"{prefix}.tag={tag}"]
         # the tag is always the same: pods of a cluster that is used again are made anew when the image is another
         values += ["--set-string", f"podAnnotations.image={image_id(image)}"]
-        helm = ["helm", "--kubeconfig", self.cluster.kubeconfig, "-n", NAMESPACE]
+        helm = ["helm", "--kubeconfig", self.cluster.kubeconfig, "-n", self.namespace]
         run(*helm, "upgrade", "--install", RELEASE, chart, "--create-namespace", "--wait", "--timeout", "180s",
             *values, *words, timeout=240)  # fmt: skip
 
@@ -98,7 +98,7 @@ class Operator:
 
     def requests(self) -> list[dict[str, Any]]:
         """Return its entries of the API server's audit log, oldest first."""
-        user = f"system:serviceaccount:{NAMESPACE}:"
+        user = f"system:serviceaccount:{self.namespace}:"
         return [one for one in self.cluster.audit() if one["user"]["username"].startswith(user)]
 
 

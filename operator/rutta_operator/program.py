@@ -85,7 +85,7 @@ class Program:
 
     async def _run(self) -> int:
         """Prepare, watch and lead; returns only if it cannot."""
-        await preflight.kinds(self._cluster)
+        await preflight.kinds(self._cluster, self._options.namespaces)
         self._optional = await preflight.optional(self._cluster)
         lacking = await preflight.missing_verbs(
             self._cluster, self._options.namespaces, self._options.lease_namespace, monitoring=bool(self._optional)

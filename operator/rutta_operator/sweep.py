@@ -158,8 +158,7 @@ class Sweep:
 
     async def _fetch(self, one: Listed) -> bool:
         """Fetch what no watch brought; False if it is gone by now."""
-        try:
-            self._feed.take(one.kind, await self._cluster.get(one.kind, one.namespace, one.name))
-        except Gone:
-            return False
-        return True
+        found = await self._cluster.find(one.kind, one.namespace, one.name)
+        if found is not None:
+            self._feed.take(one.kind, found)
+        return found is not None

@@ -146,7 +146,7 @@ def test_nothing_is_in_a_schema_that_the_api_server_does_not_take(name):
     found = set(keywords(DOCUMENTS[name]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]))
     assert found <= {
         "type", "description", "properties", "required", "items", "additionalProperties", "enum", "pattern", "default",
-        "minimum", "maximum", "minItems", "maxItems", "minLength", "maxLength", "maxProperties", "nullable",
+        "minimum", "maximum", "minItems", "maxItems", "minLength", "maxLength", "maxProperties", "nullable", "oneOf",
         OPEN, INT_OR_STRING, "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
     }  # fmt: skip
 

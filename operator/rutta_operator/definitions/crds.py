@@ -21,6 +21,7 @@ from rutta_operator.definitions.status_models import Status
 from rutta_operator.definitions.structural import Structural, structural
 from rutta_operator.spec import components
 from rutta_operator.spec.components import Section
+from rutta_operator.spec.constraints import constraints
 from rutta_operator.spec.models import GROUP, KINDS, MOST, Kind
 
 VERSION: Final = "v1alpha1"
@@ -154,7 +155,12 @@ def _shared(section: Section) -> Structural:
 def _components(section: Section) -> Structural:
     """Return the schemas of a section's components; ``console:`` with nothing after it means its defaults."""
     made = {name: structural(components.shape(section, name), tell=True) for name in components.names(section)}
-    return {name: one if "required" in one else {**one, "nullable": True} for name, one in made.items()}
+    for name, _, rule in constraints(section):
+        if rule.one_of:
+            made[name]["oneOf"] = [{"required": [field]} for field in rule.one_of]
+    return {
+        name: one if one.keys() & {"required", "oneOf"} else {**one, "nullable": True} for name, one in made.items()
+    }
 
 
 def _route() -> Structural:

@@ -114,18 +114,34 @@ class Cluster:
         except Gone:
             return
 
-    async def get(self, kind: str, namespace: str, name: str) -> Object:
-        """Return an object. Raises Gone if there is none."""
-        return await self._ask(Request("GET", ALL[kind].path(namespace, name), "get", kind))
+    async def find(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Return an object; None if there is none, or no such kind.
+
+        It is a list of one name, which the API server reads as it reads one object: so the operator needs no ``get``.
+        """
+        return await self._named(kind, namespace, name, "application/json")
 
     async def metadata(self, kind: str, namespace: str, name: str) -> Object | None:
-        """Return the metadata of an object; None if there is none."""
-        request = Request("GET", ALL[kind].path(namespace, name), "get", kind, accept=_METADATA.format(""))
+        """Return the metadata of an object; None if there is none, or no such kind."""
+        found = await self._named(kind, namespace, name, _METADATA.format("List"))
+        return None if found is None else dict(found["metadata"])
+
+    async def _named(self, kind: str, namespace: str, name: str, accept: str) -> Object | None:
+        query = {"fieldSelector": f"metadata.name={name}"}
         try:
-            found: Object = (await self._ask(request))["metadata"]
+            found = await self._ask(Request("GET", ALL[kind].path(namespace), "list", kind, query, accept=accept))
         except Gone:
             return None
-        return found
+        return next(iter(found["items"] or ()), None)
+
+    async def is_served(self, api: Api, namespace: str | None) -> bool:
+        """Tell by a list of one whether a kind is served: a definition that is not yet established is not there."""
+        query, accept = {"limit": "1"}, _METADATA.format("List")
+        try:
+            await self._ask(Request("GET", api.path(namespace), "list", api.kind, query, accept=accept))
+        except Gone:
+            return False
+        return True
 
     async def pages(
         self, api: Api, namespace: str | None, selector: str, accept: str = "application/json"
@@ -170,7 +186,7 @@ class Cluster:
             raise Unavailable(f"the watch broke: {exc or type(exc).__name__}") from exc
 
     async def served(self, group: str, version: str) -> set[str]:
-        """Return the kinds of a group that the server serves: a definition that is not yet established is not there."""
+        """Return the kinds of a group that the server serves, by discovery, which everybody may ask."""
         try:
             found = await self._ask(Request("GET", f"/apis/{group}/{version}", "get", "APIResourceList"))
         except Gone:

@@ -1,7 +1,8 @@
 """What the operator asks of the API server, once: the preflight and the Helm chart's rules are this list. Pure data.
 
 It has no verb on Secrets (pods mount them), none on pods (health pages answer by a Service) and none on
-CustomResourceDefinitions (whether our kinds are served tells the discovery API, which everybody may read); no wildcard.
+CustomResourceDefinitions (whether our kinds are served is told by listing them); no wildcard. Single objects are found
+by a list of their name, so ``get`` is for the Lease only: a right that is rarely used is one too many.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -22,9 +23,9 @@ class Permission(NamedTuple):
     verbs: tuple[str, ...]
 
 
-_READ: Final = ("get", "list", "watch")
+_READ: Final = ("list", "watch")
 # A server-side apply of what is not there yet needs create as well as patch.
-_OWN: Final = ("create", "delete", "get", "list", "patch", "watch")
+_OWN: Final = ("create", "delete", "list", "patch", "watch")
 _KINDS: Final = ("ruttaproxies", "ruttarouters", "ruttashippers")
 
 PERMISSIONS: Final[tuple[Permission, ...]] = (

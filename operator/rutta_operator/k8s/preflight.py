@@ -9,7 +9,7 @@ from rutta_operator import log
 from rutta_operator.k8s.cluster import Cluster
 from rutta_operator.k8s.kinds import MONITORING, OPTIONAL, RESOURCES, Api
 from rutta_operator.k8s.permissions import PERMISSIONS, Permission
-from rutta_operator.k8s.refusals import Forbidden, Unavailable
+from rutta_operator.k8s.refusals import ApiError, Forbidden, Unavailable
 from rutta_operator.spec.models import GROUP
 
 Answer = TypeVar("Answer")
@@ -17,26 +17,32 @@ _PAUSE: Final = 2.0  # seconds between two looks
 _REMIND: Final = 15  # looks between two lines that say what we wait for
 
 
-async def kinds(cluster: Cluster) -> None:
-    """Wait until our three kinds are served, which they are once their definitions are established."""
-    looks = 0
-    while missing := RESOURCES.keys() - await _served(cluster, GROUP, "v1alpha1"):
+async def kinds(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
+    """Wait until our three kinds can be listed, which they can once their definitions are established."""
+    looks, space = 0, next(iter(namespaces), None)
+    while missing := [kind for kind, api in RESOURCES.items() if not await _listed(cluster, api, space)]:
         if looks % _REMIND == 0:
             text = "is not served yet; apply the CustomResourceDefinitions (crds/, or crds.enabled of the chart)"
-            log.warn("waiting_for_crds", f"{', '.join(sorted(missing))} ({GROUP}/v1alpha1) {text}.")
+            log.warn("waiting_for_crds", f"{', '.join(missing)} ({GROUP}/v1alpha1) {text}.")
         looks += 1
         await asyncio.sleep(_PAUSE)
 
 
+async def _listed(cluster: Cluster, api: Api, namespace: str | None) -> bool:
+    """Tell whether a kind is there. It counts as there if we may not look: that is for ``missing_verbs`` to say."""
+    while True:
+        try:
+            return await cluster.is_served(api, namespace)
+        except Forbidden:
+            return True
+        except Unavailable as exc:
+            await _later(exc)
+
+
 async def optional(cluster: Cluster) -> dict[str, Api]:
     """Return those of the optional kinds that the cluster has."""
-    served = await _served(cluster, MONITORING, "v1")
+    served = await _patiently(partial(cluster.served, MONITORING, "v1"))
     return {kind: api for kind, api in OPTIONAL.items() if kind in served}
-
-
-async def _served(cluster: Cluster, group: str, version: str) -> set[str]:
-    """Return the kinds of a group."""
-    return await _patiently(partial(cluster.served, group, version))
 
 
 async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -45,8 +51,13 @@ async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
             return await ask()
         except (Forbidden, Unavailable) as exc:
-            log.warn("waiting_for_api", f"The API server is asked again: {exc.message}")
-            await asyncio.sleep(_PAUSE)
+            await _later(exc)
+
+
+async def _later(exc: ApiError) -> None:
+    """Say why the API server has to be asked again, and wait until it is."""
+    log.warn("waiting_for_api", f"The API server is asked again: {exc.message}")
+    await asyncio.sleep(_PAUSE)
 
 
 async def missing_verbs(

@@ -18,11 +18,13 @@ class Constraint(NamedTuple):
 
     name: str
     cel: str
-    """the rule as the API server reads it, ``self`` being the settings; empty: it does not know their type"""
+    """the rule as the API server reads it, ``self`` being the settings; empty: it cannot, but has ``one_of``"""
     holds: Callable[[Settings], bool]
     message: str
     field: str
     """the setting to look at"""
+    one_of: tuple[str, ...] = ()
+    """the settings of which the schema itself demands one, where no CEL can read them: they are text or a list"""
 
 
 def _said(settings: Settings, field: str) -> bool:
@@ -137,7 +139,7 @@ _ROWS: Final[Mapping[_Place, tuple[Constraint, ...]]] = {
         _together("username", "password", "projectId"), _exactly_one("token", "username"), _GZIP,
     ),
     ("targets", "otlp", ""): (_USER, _BEARER),
-    ("targets", "shipper", ""): (_exactly_one("pushTo", "publishTo")._replace(cel=""),),  # text or a list
+    ("targets", "shipper", ""): (_exactly_one("pushTo", "publishTo")._replace(cel="", one_of=("pushTo", "publishTo")),),
     ("targets", "stackdriver", ""): (_GZIP,),
     ("listeners", "http", "auth"): (
         Constraint(

@@ -149,6 +149,7 @@ class FakeApi:
         verb = self.verb(request, name)
         query = dict(request.query)
         with self.lock:
+            name = name or query.get("fieldSelector", "").removeprefix("metadata.name=")
             self.requests.append((verb, f"{plural}/{sub}" if sub else plural, name, query))
             answer = self.troubled(verb, plural, name)
         if answer is not None:
@@ -212,6 +213,7 @@ class FakeApi:
         places = sorted(
             one for one, found in self.objects.live.items()
             if one[0] == plural and namespace in ("", one[1]) and matches(request.query.get("labelSelector", ""), found)
+            and request.query.get("fieldSelector") in (None, f"metadata.name={one[2]}")
         )  # fmt: skip
         rest = str(begin + self.page) if len(places) > begin + self.page else ""
         items = [self.shown(request, one) for one in places[begin : begin + self.page]]

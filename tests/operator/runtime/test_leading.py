@@ -89,12 +89,15 @@ async def test_the_lease_is_given_up_in_time_though_a_try_may_take_longer(monkey
 
 
 async def test_every_missing_verb_is_said_at_once(api, fake, start, caplog):
-    api.denied.update({("patch", "services"), ("delete", "deployments"), ("update", "leases")})
+    api.denied.update(
+        {("patch", "services"), ("delete", "deployments"), ("update", "leases"), ("list", "ruttarouters")}
+    )
     operator = await start(ready=False)
     await fake.eventually(operator.task.done)
     assert operator.task.result() == 22
     said = caplog.text
-    for verb in ("patch services", "delete deployments.apps", "update leases.coordination.k8s.io in namespace default"):
+    of_the_lease = "update leases.coordination.k8s.io in namespace default"
+    for verb in ("patch services", "delete deployments.apps", of_the_lease, "list ruttarouters.rutta.logary.tech"):
         assert verb in said
 
 
@@ -111,6 +114,15 @@ async def test_the_kinds_are_waited_for(api, fake, start, condition, caplog, mon
     api.apply(fake.router())
     await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
     assert await operator.page("/readyz") == (200, "ok\n")
+
+
+async def test_the_kinds_are_looked_for_where_the_operator_may_look(api, fake, start):
+    """By a list: who has Roles in single namespaces may make it, whatever else the cluster took away."""
+    operator = await start(namespaces=("team",))
+    await operator.settled()
+    looks = [one[1] for one in api.requests if one[0] == "list" and one[3].get("limit") == "1"]
+    assert looks == ["ruttarouters", "ruttashippers", "ruttaproxies"]
+    assert not [one for one in api.requests if one[0] == "get" and one[1] != "leases"]
 
 
 async def test_an_api_server_that_does_not_let_us_ask_yet_is_waited_for(api, fake, start, condition, monkeypatch):

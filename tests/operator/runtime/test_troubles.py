@@ -185,7 +185,7 @@ async def test_an_object_that_is_made_is_not_asked_for_before(api, fake, start):
     operator = await start()
     await operator.settled()
     assert api.get("Deployment", "main-router")["metadata"]["ownerReferences"]
-    assert [one for one in api.requests if one[0] == "get" and one[2].startswith("main-")] == []
+    assert [one for one in api.requests if one[0] == "list" and one[2].startswith("main-")] == []
 
 
 async def test_an_object_of_ours_that_no_watch_has_told_of_is_applied(api, fake, start, condition):
@@ -203,7 +203,7 @@ async def test_an_object_of_ours_that_no_watch_has_told_of_is_applied(api, fake,
     await start()
     await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
     asked = [one for one in api.requests if one[1:3] == ("services", "main-router")]
-    assert [one[0] for one in asked] == ["patch", "get", "patch"]
+    assert [one[0] for one in asked] == ["patch", "list", "patch"]
 
 
 async def test_an_object_of_a_former_resource_of_the_name_is_waited_for(api, fake, start, condition):
