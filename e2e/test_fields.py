@@ -123,6 +123,9 @@ def _as_expected(change: Change, found: Mapping[str, list[str]]) -> bool:
         ]
         if not allowed or not all(any(path.startswith(one) for one in allowed) for path in paths):
             return False
+    for child, each in change.each.items():
+        if not all(any(path.startswith(one) for path in found.get(child, ())) for one in each):
+            return False
     return all(any(_is(key, child) for key in found) for child in prefixes)
 
 
@@ -132,24 +135,16 @@ def _is(key: str, child: str) -> bool:
 
 
 def fields(schema: Object, path: str = "") -> list[str]:
-    """Return the leaves of a spec's schema; the settings of one component stand for those of all."""
+    """Return the leaves of a spec's schema; a reference to a Secret's key is one."""
     found: list[str] = []
     for key, value in schema.get("properties", {}).items():
         here = f"{path}.{key}" if path else key
         inner = value.get("items", value) if value.get("type") == "array" else value
-        is_entry = here in ("listeners", "sources", "targets")
         if inner.get("properties") and not here.endswith(("podTemplate.metadata", "podTemplate.spec", "secretKeyRef")):
-            found += _of_entry(inner, here) if is_entry else fields(inner, here)
+            found += fields(inner, here)
         else:
             found.append(here)
     return found
-
-
-def _of_entry(schema: Object, path: str) -> list[str]:
-    component = "console" if path == "targets" else "tcp"
-    ours = ("name", "servicePort", "hostPort", "uri", "uriFrom", "buffer", "batch", "retry")
-    kept = {key: value for key, value in schema["properties"].items() if key in ours}
-    return [*fields({"properties": kept}, path), f"{path}.{component}"]
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
-"""Every field of the three specs: those of links, listeners, targets and references, and all of a kind together."""
+"""Every field of the three specs: those of links, entries, routes and references, and all of a kind together."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from harness import settings
 from harness.changes import (
     CONFIG_NAME,
     CONTAINER,
@@ -67,11 +68,6 @@ def listening(role: str, workload: str, section: str) -> list[Change]:
             {section: [{"name": "rows", "tcp": {"port": 10001}}]},
             {child: [f"{CONTAINER}.ports", CONFIG_NAME], config: [f"data.{section}"], service: ["spec.ports"]},
         ),
-        Change(
-            f"{section}.tcp",
-            one(tcp={"port": 10001, "maxLineBytes": "2Mi"}),
-            {child: [CONFIG_NAME], config: [f"data.{section}[lines].tcp.maxLineBytes"]},
-        ),
         Change(f"{section}.servicePort", one(servicePort=514), {service: ["spec.ports[lines].port"]}),
         Change(
             f"{section}.hostPort",
@@ -121,11 +117,7 @@ def targeting() -> list[Change]:
     match = {"minLevel": "warn", "name": "a.*", "kind": "event", "fields": {"a": "b"}}
     return [
         Change("targets.name", {"targets": [{"name": "other", "console": {}}]}, {config: ["data.targets"]}),
-        Change(
-            "targets.console",
-            {"targets": [{"name": "out", "console": {"format": "plain"}}]},
-            {config: ["data.targets[out].console.format"]},
-        ),
+        Change("targets.noop", {"targets": [{"name": "out", "noop": {}}]}, {config: ["data.targets[out]"]}),
         Change("targets.uri", {"targets": [{"name": "out", "uri": "noop://."}]}, {config: ["data.targets[out]"]}),
         Change(
             "targets.uriFrom.secretKeyRef",
@@ -163,7 +155,7 @@ def changes(kind: str) -> list[Change]:
             *common("router", "Deployment"), *pods_of_deployment("router"), *scaling("router"),
             *receiving("router", "Deployment"), *listening("router", "Deployment", "listeners"), *targeting(),
             *sending("router", "Deployment", "targets", "out", {"name": "out", "console": {}}),
-            *moving("router", "DaemonSet"),
+            *moving("router", "DaemonSet"), *settings.changes(kind, "listeners"), *settings.changes(kind, "targets"),
         ]  # fmt: skip
     if kind == "RuttaProxy":
         return [
@@ -179,7 +171,7 @@ def changes(kind: str) -> list[Change]:
     return [
         *common("shipper", "Deployment"), *pods_of_deployment("shipper"),
         *listening("shipper", "Deployment", "sources"), *referring("shipper", "Deployment"),
-        *moving("shipper", "DaemonSet"),
+        *moving("shipper", "DaemonSet"), *settings.changes(kind, "sources"),
         Change(
             "serviceAccountName",
             {"serviceAccountName": "reader"},

@@ -25,6 +25,8 @@ class Change(NamedTuple):
     """laid over the base before"""
     may: Mapping[str, list[str]] = {}
     """what others may make of it meanwhile: an autoscaler scales when it likes"""
+    each: Mapping[str, list[str]] = {}
+    """child → beginnings of paths of which each must differ; of ``expected`` one is enough"""
 
 
 def common(role: str, workload: str) -> list[Change]:
