@@ -31,7 +31,7 @@ Endpoints = str | list[str]
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Settings of plain PUSH or PUB."""
+    """Settings of plain PUSH or PUB: one of pushTo and publishTo."""
 
     push_to: Annotated[
         Endpoints | None, Meta(description="PULL sockets to share the messages: host:port, or a list")
