@@ -35,7 +35,7 @@ _NAMED: Mapping[str, tuple[Any, Any]] = {
     "publishTo": ("a.example:5556", "b.example:5556"),
     "pushTo": (["a.example:5556"], ["b.example:5556", "c.example:5556"]),
     "connect": (["a.example:5556"], ["b.example:5556"]),
-    **dict.fromkeys(_OF_THE_NODE, ("/a", "/b")),
+    **{name: (f"/{name}/a", f"/{name}/b") for name in _OF_THE_NODE},  # two cannot be mounted at one place
     "paths": (["/var/log/a"], ["/var/log/b"]),
     "headers": ({"a": "b"}, {"a": "c"}),
     "producer": ({"linger.ms": "5"}, {"linger.ms": "6"}),
