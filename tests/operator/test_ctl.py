@@ -39,6 +39,17 @@ def run(tmp_path, monkeypatch, capsys):
     return ruttactl
 
 
+@pytest.mark.parametrize(("words", "said"), [
+    (["check", "router.yaml", "shipper.yaml"], "name files with -f: ruttactl check -f router.yaml -f shipper.yaml"),
+    (["check", "--fiel", "nothing.yaml"], "unknown arguments: --fiel nothing.yaml; ruttactl check --help tells"),
+])  # fmt: skip
+def test_arguments_that_nobody_knows_are_told_with_what_was_meant(run, capsys, words, said):
+    with pytest.raises(SystemExit) as ended:
+        run(*words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 def test_check_says_what_is_fine_and_what_the_cluster_must_have(run):
     assert run("check", "-f", "router.yaml") == (
         0,

@@ -139,7 +139,7 @@ def _command(
 
 def main(argv: Sequence[str] | None = None, *, program: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. ``program`` stands in for the data plane's command (tests)."""
-    options = vars(parser().parse_args(argv)) | {"program": program}
+    options = _read(argv) | {"program": program}
     try:
         return _COMMANDS[options["command"]](options)
     except Refused as exc:
@@ -147,6 +147,17 @@ def main(argv: Sequence[str] | None = None, *, program: Sequence[str] | None = N
     except BrokenPipeError:  # the reader has seen enough
         sys.stderr.close()
         return 0
+
+
+def _read(argv: Sequence[str] | None) -> dict[str, Any]:
+    """Read the arguments; what nobody knows ends the program, with what was meant if that can be told."""
+    top = parser()
+    options, rest = top.parse_known_args(argv)
+    if files := [one for one in rest if Path(one).exists()]:
+        top.error(f"name files with -f: {_called()} {options.command} -f {' -f '.join(files)}")
+    if rest:
+        top.error(f"unknown arguments: {' '.join(rest)}; {_called()} {options.command} --help tells which there are")
+    return vars(options)
 
 
 def _refuse(findings: Sequence[Finding], code: int) -> int:
