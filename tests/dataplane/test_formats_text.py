@@ -1,10 +1,12 @@
 """Formats ``logfmt`` (reference §5.3) and ``plain``."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rutta import components, formats
 from rutta.events.event import Event, Gauge, Span, Unit
-from rutta.formats import Format
+from rutta.formats import Format, logfmt
 from rutta.message import NOTHING, Batch, Block, Origin
 from rutta.rows.rows import EventRows
 
@@ -62,6 +64,24 @@ def test_a_console_line_fills_the_text_quotes_white_space_and_skips_blanks(text,
     head, tail = shown(text=text, fields=fields, context=context)
     assert head == f"lvl=debug  ts=1970-01-01T00:00:00.000Z evt={evt} "
     assert tail == f"{rest}type=event\n"
+
+
+ESCAPED = {'"': '\\"', "\n": "\\n", "\t": "\\t", "\u2028": "\\n", "\u2029": "\\n"}
+CONTROLS = {*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))}
+
+
+@given(st.text() | st.text(' "a-\n\t\x1c\x85\xa0\u2003\u2028é', max_size=6))
+def test_a_value_is_escaped_and_quoted_if_it_has_white_space(text):
+    bare = "".join(ESCAPED.get(one, "" if one in CONTROLS else one) for one in text)
+    assert logfmt.quoted(text) == (f'"{bare}"' if any(map(str.isspace, text)) else bare)
+
+
+def test_numbers_and_what_else_json_has_stand_as_json_writes_them():
+    fields = {"a": 1, "b": -0.5, "c": 1e16, "d": 10**20, "e": True, "f": [1, "x y"], "g": {"h": None}, "i": None}
+    fraction = {"type": "fraction", "value": [1, 3]}
+    said = shown(fields={**fields, "j": fraction, "k": ""})[1]
+    assert said.startswith('a=1 b=-0.5 c=1e16 d=100000000000000000000 e=true f="[1,\\"x y\\"]" g={\\"h\\":null} j=1/3 ')
+    assert said.endswith("j=1/3 type=event\n")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,17 @@ from typing import Any, Final
 from rutta.events import stack_trace, timestamps
 from rutta.events.event import NO_TIME, Error, Event
 from rutta.events.units import gauge
-from rutta.events.values import Mismatch, entries, expected, keep, lenient_level, name, text, unwrap, values
+from rutta.events.values import (
+    Mismatch,
+    entries,
+    expected,
+    lenient_level,
+    name,
+    text,
+    unwrap_all,
+    values,
+    with_fields,
+)
 
 NO_TEXT: Final = "-"  # what v5 wrote for an object without a text
 
@@ -17,14 +27,13 @@ def read(source: dict[str, Any]) -> Event:
     """Read an object; never fails."""
     rest = dict(source)
     found: dict[str, Any] = {"text": NO_TEXT, "timestamp": NO_TIME}
-    for attribute, aliases, read_one in _ALIASES:
-        for key in aliases:
-            if key in rest and _take(found, attribute, rest, key, read_one):
-                break
+    taken: set[str] = set()
+    for key in sorted(KEYS & source.keys(), key=_PLACES.__getitem__):
+        attribute, read_one = _READERS[key]
+        if attribute not in taken and _take(found, attribute, rest, key, read_one):
+            taken.add(attribute)
     if rest:
-        found["fields"] = fields = dict(found["fields"]) if "fields" in found else {}
-        for key, value in rest.items():
-            keep(fields, key, unwrap(value))
+        found["fields"] = with_fields(found["fields"], rest) if found.get("fields") else unwrap_all(rest)
     return Event(kind="event", **found)
 
 
@@ -66,5 +75,7 @@ _ALIASES: Final = (
     ("context", ("context",), values),
     ("gauges", ("gauges",), lambda value: entries(value, gauge)),
 )
-KEYS: Final = frozenset(key for _, aliases, _ in _ALIASES for key in aliases)
+_READERS: Final = {key: (attribute, read_one) for attribute, aliases, read_one in _ALIASES for key in aliases}
+_PLACES: Final = {key: place for place, key in enumerate(_READERS)}
+KEYS: Final = frozenset(_READERS)
 """Every key that v5 knows; others are fields."""

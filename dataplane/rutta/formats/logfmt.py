@@ -28,6 +28,8 @@ _NO_KEY: Final = re.compile(r'[\s"=\x00-\x1f\x7f-\x9f]+')
 _LEVELS: Final = tuple(f"lvl={word}".ljust(10) for word in LEVEL_WORDS)
 _NANOSECONDS: Final = Unit("scaled", of=(Unit("seconds"),), number=1e9)
 
+_JSON: Final = msgspec.json.Encoder().encode
+
 Pairs = Iterator[tuple[str, str]]
 
 
@@ -35,14 +37,38 @@ def line(event: Event) -> str:
     """Write one event, without a newline."""
     text, shown = filled(event)
     parts = [_LEVELS[event.level]]
-    parts += [f"{key}={quoted(value)}" for key, value in _pairs(event, text, shown) if value]
+    if event.timestamp != NO_TIME:
+        parts.append(f"ts={iso(event.timestamp)}")
+    if event.kind == "event" and event.money is None:  # the usual one
+        if text:
+            parts.append(f"evt={quoted(text)}")
+    else:
+        parts += [f"{key}={quoted(value)}" for key, value in _ABOUT[event.kind](event, text) if value]
+    if event.received:
+        parts.append(_received(event.received))
+    if event.parent_span_id:
+        parts.append(f"parent={event.parent_span_id.hex()}")
+    for values in (event.context, event.fields):
+        for key, value in values.items():
+            if key in shown:
+                continue
+            if type(value) is int or type(value) is float:  # nothing to quote
+                parts.append(f"{_key(key)}={shown_as(value)}")
+            elif said := value if type(value) is str else shown_as(value):
+                parts.append(f"{_key(key)}={quoted(said)}")
+    if event.gauges or event.labels:
+        parts += [f"{_key(key)}={quoted(value)}" for key, value in _measured(event) if value]
+    parts.append(_kind(event.name, event.kind))
+    if event.error is not None:
+        parts += [f"{key}={quoted(value)}" for key, value in _error("error", event.error) if value]
     return " ".join(parts)
 
 
 def quoted(text: str) -> str:
     """Escape a value, and quote it if it has white space in it."""
-    if text.isalnum():
-        return text
+    if text.isprintable():  # then there is nothing else to escape, and no other white space
+        bare = text.replace('"', '\\"') if '"' in text else text
+        return f'"{bare}"' if " " in bare else bare
     bare = _SPECIAL.sub(lambda match: _ESCAPED.get(match[0], ""), text)
     return f'"{bare}"' if _SPACE.search(text) else bare
 
@@ -83,32 +109,28 @@ def shown_as(value: Any) -> str:
     if value is None:
         return ""
     if type(value) is int:
-        return str(value) if -(10**18) < value < 10**18 else msgspec.json.encode(value).decode()
+        return str(value) if -(10**18) < value < 10**18 else str(_JSON(value), "utf-8")
     if isinstance(value, dict) and value.get("type") == "fraction" and isinstance(value.get("value"), list):
         return "/".join(map(str, value["value"]))
-    return msgspec.json.encode(value).decode()
+    return str(_JSON(value), "utf-8")
 
 
-def _pairs(event: Event, text: str, shown: frozenset[str]) -> Pairs:
-    if event.timestamp != NO_TIME:
-        yield "ts", iso(event.timestamp)
-    yield from _ABOUT[event.kind](event, text)
-    if event.received:
-        yield "recv", iso(event.received)
-    if event.parent_span_id:
-        yield "parent", event.parent_span_id.hex()
-    for values in (event.context, event.fields):
-        for key, value in values.items():
-            if key not in shown:
-                yield _key(key), shown_as(value)
+def _measured(event: Event) -> Pairs:
     for key, gauge in event.gauges.items():
-        yield _key(key), display(gauge)
-    for key, label in event.labels.items():
-        yield _key(key), label
-    yield "name", event.name
-    yield "type", event.kind
-    if event.error is not None:
-        yield from _error("error", event.error)
+        yield key, display(gauge)
+    yield from event.labels.items()
+
+
+@functools.lru_cache(maxsize=8)
+def _received(time: int) -> str:
+    """Say when a block came; cached: all its events did at once."""
+    return f"recv={iso(time)}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _kind(name: str, kind: Kind) -> str:
+    """Say what ends every line; cached: few loggers write many events."""
+    return f"name={quoted(name)} type={kind}" if name else f"type={kind}"
 
 
 @functools.lru_cache(maxsize=4096)
