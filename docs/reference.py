@@ -13,6 +13,7 @@ from rutta_operator.definitions import cel, crds
 from rutta_operator.definitions.structural import INT_OR_STRING, OPEN
 from rutta_operator.spec import components
 from rutta_operator.spec.checking import PATTERNS
+from rutta_operator.spec.constraints import constraints
 from rutta_operator.spec.models import KINDS, Common, Kind
 
 Row = tuple[str, str, str, str]
@@ -131,6 +132,9 @@ def _rules() -> str:
     for rule in cel.rules():
         place = ".".join(rule.path).replace(".[]", "[]") + rule.field
         by_message.setdefault((place.lstrip("."), rule.message), []).extend(rule.kinds)
+    for component, _, one in constraints("targets"):
+        if one.one_of:  # the schema's own; the API server says it in its words
+            by_message[f"spec.targets[].{component}", one.message] = ["RuttaRouter"]
     lines = [
         f"| `{place}` | {message.replace('|', chr(92) + '|')} | {_kinds(kinds)} |"
         for (place, message), kinds in by_message.items()

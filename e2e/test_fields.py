@@ -121,12 +121,17 @@ def _as_expected(change: Change, found: Mapping[str, list[str]]) -> bool:
             *(one for child, value in prefixes.items() if _is(key, child) for one in value),
             *change.may.get(key, ()),
         ]
-        if not allowed or not all(any(path.startswith(one) for one in allowed) for path in paths):
+        if not allowed or not all(any(_within(path, one) for one in allowed) for path in paths):
             return False
     for child, each in change.each.items():
-        if not all(any(path.startswith(one) for path in found.get(child, ())) for one in each):
+        if not all(any(_within(path, one) for path in found.get(child, ())) for one in each):
             return False
     return all(any(_is(key, child) for key in found) for child in prefixes)
+
+
+def _within(path: str, beginning: str) -> bool:
+    """Tell whether a path is, or is under, another: ``a.b.c`` and ``a.b[c]`` are under ``a.b``, and ``a.bc`` is not."""
+    return path.startswith(beginning) and (beginning.endswith(".") or path[len(beginning) :][:1] in ("", ".", "["))
 
 
 def _is(key: str, child: str) -> bool:

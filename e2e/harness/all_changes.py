@@ -176,7 +176,10 @@ def changes(kind: str) -> list[Change]:
             "serviceAccountName",
             {"serviceAccountName": "reader"},
             {
-                "Deployment/x-shipper": [f"{TEMPLATE}.serviceAccount", f"{TEMPLATE}.automountServiceAccountToken"],
+                "Deployment/x-shipper": [
+                    f"{TEMPLATE}.{field}"
+                    for field in ("serviceAccount", "serviceAccountName", "automountServiceAccountToken")
+                ],
                 "ServiceAccount/x-shipper": ["-"],
             },
             {"sources": [{"name": "pods", "containerLogs": {}}]},

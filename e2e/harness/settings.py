@@ -1,7 +1,7 @@
 """Every setting of every listener, source and target, changed once: made from the definitions, for scenario 3.
 
-The components of a section are changed side by side, each with an entry of its own: the n-th change is of the n-th
-setting of each of them. So there are as many changes as the component with most settings has, and not five hundred.
+The components of a section are changed side by side, each with an entry of its own: one setting of each of them at a
+time, those that have the same consequences together. So there are some ninety changes, not four hundred.
 """
 
 import copy
@@ -24,7 +24,9 @@ _REST: Mapping[str, Mapping[str, Any]] = {
     "sources": {"workload": "Deployment", "to": [to("Router", "main")]},
     "targets": {},
 }
-_OF_THE_NODE = ("path", "state", "procPath", "rootPath")
+_OF_THE_NODE = {"path": "logs-0", "state": "state", "procPath": "host-proc", "rootPath": "host-root"}
+"""settings of a place where something of the node is mounted, and the volume"""
+_OF_TLS = ("secretName", "caSecretName")
 
 # words that patterns take, tried in turn
 _WORDS = (
@@ -49,16 +51,23 @@ class Setting(NamedTuple):
     path: Path
     before: Mapping[str, Any]
     after: Mapping[str, Any]
-    is_secret: bool
+    secrets: tuple[str, ...]
+    """the Secrets that it names before and after"""
 
     @property
     def is_tls_file(self) -> bool:
         """Whether it names a Secret with files."""
-        return self.path[0] == "tls" and self.path[-1] in ("secretName", "caSecretName")
+        return self.path[-1] in _OF_TLS
+
+    def volumes(self) -> list[str]:
+        """Return the names of the volumes that come, go or are mounted elsewhere."""
+        is_of_the_node = self.component in ("containerLogs", "hostMetrics") and self.path[0] in _OF_THE_NODE
+        return [_OF_THE_NODE[self.path[0]]] if is_of_the_node else [f"secret-{name}" for name in self.secrets]
 
     def field(self, section: str) -> str:
         """Return the setting's place in the spec."""
-        steps = (section, self.component, *self.path, *(["secretKeyRef"] if self.is_secret else []))
+        is_key = self.secrets and not self.is_tls_file
+        steps = (section, self.component, *self.path, *(["secretKeyRef"] if is_key else []))
         return ".".join(step for step in steps if step != "[]")
 
 
@@ -81,11 +90,11 @@ def leaves(schema: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, M
 def settings(kind: str, section: str) -> Iterator[Setting]:
     """Yield the change of each setting of each component of a section."""
     for port, (component, schema) in enumerate(section_of(kind, section).items(), start=1):
-        found = [_Leaf(path, *_pair(path, one, 10000 + 10 * port)) for path, one in leaves(schema)]
+        found = [_Leaf(path, *_pair(component, path, one, 10000 + 10 * port)) for path, one in leaves(schema)]
         needed = set(_required(schema))
         for leaf in found:
             before, after = _accepted(kind, section, component, leaf, found, needed)
-            yield Setting(component, leaf.path, before, after, leaf.is_secret)
+            yield Setting(component, leaf.path, before, after, leaf.secrets())
 
 
 class _Leaf(NamedTuple):
@@ -93,10 +102,11 @@ class _Leaf(NamedTuple):
     before: Any
     after: Any
 
-    @property
-    def is_secret(self) -> bool:
-        one = self.before[0] if isinstance(self.before, list) else self.before
-        return isinstance(one, Mapping) and "secretKeyRef" in one
+    def secrets(self) -> tuple[str, ...]:
+        pair = [one[0] if isinstance(one, list) else one for one in (self.before, self.after)]
+        if self.path[-1] in _OF_TLS:
+            return tuple(pair)
+        return tuple(one["secretKeyRef"]["name"] for one in pair if isinstance(one, Mapping) and "secretKeyRef" in one)
 
 
 def _required(schema: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
@@ -106,21 +116,21 @@ def _required(schema: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
         yield from more or [(*path, key)]
 
 
-def _pair(path: Path, schema: Mapping[str, Any], port: int) -> tuple[Any, Any]:
+def _pair(component: str, path: Path, schema: Mapping[str, Any], port: int) -> tuple[Any, Any]:
     """Return two values of a setting."""
     if path[-1] in _NAMED:
         return _NAMED[path[-1]]
     if path[-1] == "port":
         return port, port + 1
-    if "secretKeyRef" in schema.get("properties", {}):
-        return _key("one"), _key("other")
     if schema.get("type") == "array":
-        return tuple([one] for one in _pair((*path, "[]"), schema["items"], port))  # type: ignore[return-value]
+        first, second = _pair(component, (*path, "[]"), schema["items"], port)
+        return [first], [second]
+    secrets = [f"{component}-{path[-1].strip('[]') or path[-2]}-{which}".lower() for which in "ab"]
+    if path[-1] in _OF_TLS:
+        return secrets[0], secrets[1]
+    if "secretKeyRef" in schema.get("properties", {}):
+        return tuple({"secretKeyRef": {"name": name, "key": "key"}} for name in secrets)  # type: ignore[return-value]
     return _scalars(path, schema)
-
-
-def _key(name: str) -> Mapping[str, Any]:
-    return {"secretKeyRef": {"name": name, "key": "key"}}
 
 
 def _scalars(path: Path, schema: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -179,10 +189,12 @@ def _problems(kind: str, section: str, component: str, said: Mapping[str, Any]) 
 class Consequence(NamedTuple):
     """What else changes with a setting, beside the config."""
 
-    pod: tuple[str, ...] = ()
-    """beginnings of the workload's paths"""
+    pods: bool = False
+    """new ones, for they have another config"""
     port: bool = False
-    """the Service's port of the entry, too"""
+    """the pod's and the Service's, of the entry"""
+    mounts: bool = False
+    """the pod's, of the setting's volumes"""
     alerts: bool = False
 
 
@@ -199,45 +211,48 @@ def changes(kind: str, section: str) -> list[Change]:
 
 
 def _consequence(section: str, one: Setting) -> Consequence:
-    """What a pod listens on, and files that it has, are the pod's; a listener's settings need new ones.
+    """What a pod listens on, and files that it has, are the pod's; a listener's settings need new pods.
 
     All else is in the config alone, which pods read again.
     """
     listens = section != "targets" and "port" in one.after
     if listens and one.path in (("port",), ("protocol",)):
-        return Consequence((f"{CONTAINER}.ports", CONFIG_NAME), port=True, alerts=one.path == ("protocol",))
-    is_mounted = one.component in ("containerLogs", "hostMetrics") and one.path[0] in _OF_THE_NODE
-    if one.is_secret or one.is_tls_file or is_mounted:
-        return Consequence((f"{TEMPLATE}.volumes", f"{CONTAINER}.volumeMounts"))
-    return Consequence((CONFIG_NAME,) if listens else ())
+        return Consequence(pods=True, port=True, alerts=one.path == ("protocol",))
+    return Consequence(pods=listens or bool(one.volumes()), mounts=bool(one.volumes()))
 
 
 def _change(kind: str, section: str, row: Sequence[Setting], consequence: Consequence) -> Change:
     """Return the change of several components' settings side by side."""
     role = kind.removeprefix("Rutta").lower()
-    config, names = f"ConfigMap/x-{role}", [one.component.lower() for one in row]
-    said = [
-        f"data.{section}[{name}].{one.component}.{_written(section, one)}" for name, one in zip(names, row, strict=True)
-    ]
-    each = {config: said}
-    expected: dict[str, list[str]] = {}
-    if consequence.pod:
-        expected[f"Deployment/x-{role}"] = list(consequence.pod)
+    config, pod, service = f"ConfigMap/x-{role}", f"Deployment/x-{role}", f"Service/x-{role}"
+    names = [one.component.lower() for one in row]
+    entries = [f"data.{section}[{name}].{one.component}" for name, one in zip(names, row, strict=True)]
+    each = {config: [f"{entry}.{_written(section, one)}" for entry, one in zip(entries, row, strict=True)]}
+    may = {config: [f"{entry}.tls.keyFile" for entry, one in zip(entries, row, strict=True) if one.is_tls_file]}
+    if consequence.pods:
+        each[pod] = [CONFIG_NAME]
     if consequence.port:
-        each[f"Service/x-{role}"] = [f"spec.ports[{name}]" for name in names]
+        each[pod] += [f"{CONTAINER}.ports[{name}]" for name in names]
+        each[service] = [f"spec.ports[{name}]" for name in names]
+    if consequence.mounts:
+        each[pod] += [f"{CONTAINER}.volumeMounts[{name}]" for one in row for name in one.volumes()]
+        may[pod] = [f"{TEMPLATE}.volumes[{name}]" for one in row for name in one.volumes()]
+    expected = {child: [*paths, *may.get(child, [])] for child, paths in each.items()}
     if consequence.alerts:
         expected[f"PrometheusRule/x-{role}"] = ["spec.groups"]
     before, after = (
         {section: [{"name": name, one.component: what} for name, one, what in zip(names, row, pick, strict=True)]}
         for pick in ([one.before for one in row], [one.after for one in row])
     )
-    return Change(" ".join(one.field(section) for one in row), after, {**expected, **each}, before, each=each)
+    return Change(" ".join(one.field(section) for one in row), after, expected, before, each=each)
 
 
 def _written(section: str, one: Setting) -> str:
     """Return how the data plane's config calls a setting: a list is one thing there, and TLS has files."""
     if section != "targets" and one.path == ("port",):
         return "bind"
-    if one.is_tls_file:
-        return "tls."
+    if one.path[-1] == "caSecretName":
+        return "tls.clientCaFile" if section != "targets" or one.component == "sse" else "tls.caFile"
+    if one.path[-1] == "secretName":
+        return "tls.certFile"
     return ".".join(itertools.takewhile(lambda step: step != "[]", one.path))

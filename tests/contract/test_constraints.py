@@ -83,7 +83,7 @@ def test_the_data_plane_has_every_rule_too(section, component, settings, is_righ
 
 @pytest.mark.parametrize(("said", "is_right"), [(["pushTo"], True), (["publishTo"], True), ([], False),
                                                (["pushTo", "publishTo"], False)])  # fmt: skip
-def test_the_rule_that_no_cel_can_read_is_both_halves(said, is_right):
+def test_the_rule_that_no_cel_can_read_is_in_both_halves(said, is_right):
     settings = {key: ["tcp://a:1"] for key in said}
     assert takes("targets", "shipper", settings) == holds("targets", "shipper", settings) == is_right
 

@@ -155,8 +155,8 @@ def _shared(section: Section) -> Structural:
 def _components(section: Section) -> Structural:
     """Return the schemas of a section's components; ``console:`` with nothing after it means its defaults."""
     made = {name: structural(components.shape(section, name), tell=True) for name in components.names(section)}
-    for name, _, rule in constraints(section):
-        if rule.one_of:
+    for name, inside, rule in constraints(section):
+        if rule.one_of and not inside:
             made[name]["oneOf"] = [{"required": [field]} for field in rule.one_of]
     return {
         name: one if one.keys() & {"required", "oneOf"} else {**one, "nullable": True} for name, one in made.items()

@@ -119,7 +119,10 @@ class Cluster:
 
         It is a list of one name, which the API server reads as it reads one object: so the operator needs no ``get``.
         """
-        return await self._named(kind, namespace, name, "application/json")
+        found = await self._named(kind, namespace, name, "application/json")
+        if found is not None and "kind" not in found:  # a list of a built-in kind says it only once
+            found |= {"apiVersion": ALL[kind].api_version, "kind": kind}
+        return found
 
     async def metadata(self, kind: str, namespace: str, name: str) -> Object | None:
         """Return the metadata of an object; None if there is none, or no such kind."""
@@ -135,7 +138,7 @@ class Cluster:
         return next(iter(found["items"] or ()), None)
 
     async def is_served(self, api: Api, namespace: str | None) -> bool:
-        """Tell by a list of one whether a kind is served: a definition that is not yet established is not there."""
+        """Tell whether a kind can be listed, by a list that ends after one object."""
         query, accept = {"limit": "1"}, _METADATA.format("List")
         try:
             await self._ask(Request("GET", api.path(namespace), "list", api.kind, query, accept=accept))

@@ -1,8 +1,8 @@
 """What the operator asks of the API server, once: the preflight and the Helm chart's rules are this list. Pure data.
 
 It has no verb on Secrets (pods mount them), none on pods (health pages answer by a Service) and none on
-CustomResourceDefinitions (whether our kinds are served is told by listing them); no wildcard. Single objects are found
-by a list of their name, so ``get`` is for the Lease only: a right that is rarely used is one too many.
+CustomResourceDefinitions (lists and discovery tell whether our kinds are there); no wildcard. Single objects
+are found by a list of their name, so ``get`` is for the Lease only: a right that is rarely used is one too many.
 """
 
 from typing import Final, Literal, NamedTuple

@@ -18,9 +18,12 @@ _REMIND: Final = 15  # looks between two lines that say what we wait for
 
 
 async def kinds(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
-    """Wait until our three kinds can be listed, which they can once their definitions are established."""
+    """Wait until our three kinds can be listed, and are shown where kopf looks for them, once: by discovery.
+
+    A list may be answered a moment before the definition is established; discovery has it then.
+    """
     looks, space = 0, next(iter(namespaces), None)
-    while missing := [kind for kind, api in RESOURCES.items() if not await _listed(cluster, api, space)]:
+    while missing := await _missing(cluster, space):
         if looks % _REMIND == 0:
             text = "is not served yet; apply the CustomResourceDefinitions (crds/, or crds.enabled of the chart)"
             log.warn("waiting_for_crds", f"{', '.join(missing)} ({GROUP}/v1alpha1) {text}.")
@@ -28,15 +31,21 @@ async def kinds(cluster: Cluster, namespaces: tuple[str, ...]) -> None:
         await asyncio.sleep(_PAUSE)
 
 
-async def _listed(cluster: Cluster, api: Api, namespace: str | None) -> bool:
-    """Tell whether a kind is there. It counts as there if we may not look: that is for ``missing_verbs`` to say."""
+async def _missing(cluster: Cluster, namespace: str | None) -> list[str]:
+    """Return those of our kinds that are not there yet."""
+    unlisted = {kind for kind, api in RESOURCES.items() if not await _is_there(cluster, api, namespace)}
+    return sorted(unlisted or RESOURCES.keys() - await _patiently(partial(cluster.served, GROUP, "v1alpha1")))
+
+
+async def _is_there(cluster: Cluster, api: Api, namespace: str | None) -> bool:
+    """Tell whether a kind can be listed. It counts as such if we may not look: that is for ``missing_verbs`` to say."""
     while True:
         try:
             return await cluster.is_served(api, namespace)
         except Forbidden:
             return True
         except Unavailable as exc:
-            await _later(exc)
+            await _wait(exc)
 
 
 async def optional(cluster: Cluster) -> dict[str, Api]:
@@ -51,10 +60,10 @@ async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
             return await ask()
         except (Forbidden, Unavailable) as exc:
-            await _later(exc)
+            await _wait(exc)
 
 
-async def _later(exc: ApiError) -> None:
+async def _wait(exc: ApiError) -> None:
     """Say why the API server has to be asked again, and wait until it is."""
     log.warn("waiting_for_api", f"The API server is asked again: {exc.message}")
     await asyncio.sleep(_PAUSE)

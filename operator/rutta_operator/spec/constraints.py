@@ -18,7 +18,7 @@ class Constraint(NamedTuple):
 
     name: str
     cel: str
-    """the rule as the API server reads it, ``self`` being the settings; empty: it cannot, but has ``one_of``"""
+    """the rule as the API server reads it, ``self`` being the settings; empty: CEL cannot, ``one_of`` says it"""
     holds: Callable[[Settings], bool]
     message: str
     field: str

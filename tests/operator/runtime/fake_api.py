@@ -26,6 +26,7 @@ class FakeApi:
         self.lock = threading.RLock()
         self.kinds = {api.plural: api for api in ALL.values()}
         self.missing = set()  # kinds that are not served
+        self.unshown = set()  # kinds that are served, and not yet told of by discovery
         self.denied = set()  # (verb, plural) that RBAC does not allow
         self.requests = []  # (verb, plural, name, query)
         self.trouble = []  # functions: (verb, plural, name) → status, headers or None
@@ -150,7 +151,7 @@ class FakeApi:
         query = dict(request.query)
         with self.lock:
             name = name or query.get("fieldSelector", "").removeprefix("metadata.name=")
-            self.requests.append((verb, f"{plural}/{sub}" if sub else plural, name, query))
+            self.requests.append((verb, f"{plural}/{sub}" if sub else plural, name, query, namespace))
             answer = self.troubled(verb, plural, name)
         if answer is not None:
             return answer
@@ -163,7 +164,7 @@ class FakeApi:
             return getattr(self, f"on_{verb}")(request, (plural, namespace, name), body, sub)
 
     def troubled(self, verb, plural, name):
-        if (verb, plural) in self.denied:
+        if (verb, plural) in self.denied or (verb == "get" and plural != "leases"):  # as our roles have it
             return refuse(403, f"{plural} is forbidden: cannot {verb}")
         for one in self.trouble:
             found = one(verb, plural, name)
@@ -180,7 +181,7 @@ class FakeApi:
     def discover(self, root):
         if root == ["api"]:
             return web.json_response({"versions": ["v1"]})
-        served = [api for api in self.kinds.values() if api.kind not in self.missing]
+        served = [api for api in self.kinds.values() if api.kind not in self.missing | self.unshown]
         served.append(ALL["Namespace"]._replace(
             kind="CustomResourceDefinition", group="apiextensions.k8s.io", plural="customresourcedefinitions"
         ))  # fmt: skip
@@ -202,6 +203,12 @@ class FakeApi:
         found = self.objects.shown(place)
         return metadata_only(request, found)
 
+    def listed(self, request, place):
+        """Return an item of a list: those of built-in kinds do not say what they are."""
+        found, api = self.shown(request, place), self.kinds[place[0]]
+        built_in = "." not in api.group or api.group.endswith(".k8s.io")
+        return {key: one for key, one in found.items() if key not in ("apiVersion", "kind")} if built_in else found
+
     def on_get(self, request, place, body, sub):
         if place not in self.objects.live:
             return refuse(404, f'{place[0]} "{place[2]}" not found')
@@ -216,7 +223,7 @@ class FakeApi:
             and request.query.get("fieldSelector") in (None, f"metadata.name={one[2]}")
         )  # fmt: skip
         rest = str(begin + self.page) if len(places) > begin + self.page else ""
-        items = [self.shown(request, one) for one in places[begin : begin + self.page]]
+        items = [self.listed(request, one) for one in places[begin : begin + self.page]]
         metadata = {"resourceVersion": str(self.objects.version), "continue": rest}
         # what is built in is written by Go, to which no items are null; kinds are said of the list only
         return web.json_response({

@@ -117,12 +117,24 @@ async def test_the_kinds_are_waited_for(api, fake, start, condition, caplog, mon
 
 
 async def test_the_kinds_are_looked_for_where_the_operator_may_look(api, fake, start):
-    """By a list: who has Roles in single namespaces may make it, whatever else the cluster took away."""
     operator = await start(namespaces=("team",))
     await operator.settled()
-    looks = [one[1] for one in api.requests if one[0] == "list" and one[3].get("limit") == "1"]
-    assert looks == ["ruttarouters", "ruttashippers", "ruttaproxies"]
-    assert not [one for one in api.requests if one[0] == "get" and one[1] != "leases"]
+    looks = [(one[1], one[4]) for one in api.requests if one[0] == "list" and one[3].get("limit") == "1"]
+    assert looks == [("ruttarouters", "team"), ("ruttashippers", "team"), ("ruttaproxies", "team")]
+
+
+async def test_kinds_are_waited_for_until_kopf_can_find_them(api, fake, start, condition, caplog, monkeypatch):
+    """They can be listed a moment before their definitions are established, and kopf looks once."""
+    from rutta_operator.k8s import preflight
+
+    monkeypatch.setattr(preflight, "_PAUSE", 0.05)
+    api.unshown.add("RuttaProxy")
+    operator = await start(ready=False)
+    await fake.eventually(lambda: "RuttaProxy (rutta.logary.tech/v1alpha1) is not served yet" in caplog.text)
+    assert await operator.page("/readyz") == (503, "the cluster is not known yet\n")
+    api.unshown.clear()
+    api.apply(fake.router())
+    await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
 
 
 async def test_an_api_server_that_does_not_let_us_ask_yet_is_waited_for(api, fake, start, condition, monkeypatch):

@@ -74,6 +74,19 @@ async def test_a_frozen_watch_of_the_resources_is_healed_and_told(api, fake, sta
     assert "the watches of RuttaRouter bring nothing" in text
 
 
+async def test_what_a_sweep_fetched_is_judged_as_what_a_watch_brought(api, fake, start, monkeypatch):
+    """An item of a list does not say of which kind it is: that is no difference that would be applied away."""
+    operator = await sweeping(api, fake, start, monkeypatch)
+    before = len(api.writes())
+    api.frozen.add("services")
+    api.edit("Service", "main-router", lambda found: found["metadata"].update(finalizers=["somebody/else"]))
+    await sweeps(api, fake, 6)
+    api.edit("RuttaRouter", "main", lambda found: found["spec"].update(logLevel="debug"))
+    await fake.eventually(lambda: len(api.writes()) > before)
+    await operator.settled()
+    assert [one for one in api.writes()[before:] if one[1] == "services"] == []
+
+
 async def test_a_watch_that_was_behind_and_goes_on_is_well(api, fake, start, monkeypatch):
     operator = await sweeping(api, fake, start, monkeypatch)
     for number in range(3):
@@ -185,7 +198,7 @@ async def test_an_object_that_is_made_is_not_asked_for_before(api, fake, start):
     operator = await start()
     await operator.settled()
     assert api.get("Deployment", "main-router")["metadata"]["ownerReferences"]
-    assert [one for one in api.requests if one[0] == "list" and one[2].startswith("main-")] == []
+    assert [one for one in api.requests if one[0] in ("get", "list") and one[2].startswith("main-")] == []
 
 
 async def test_an_object_of_ours_that_no_watch_has_told_of_is_applied(api, fake, start, condition):
