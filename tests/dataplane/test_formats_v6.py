@@ -5,10 +5,13 @@ import json
 import msgpack
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rutta import components, formats
+from rutta.events import v5
 from rutta.events.event import Error, Event, Frame, Gauge, Span, StackTrace, Unit
-from rutta.formats import Format
+from rutta.formats import Format, lenient_lines
 from rutta.message import NOTHING, Batch, Block, Origin
 from rutta.rows.rows import EventRows
 
@@ -198,3 +201,48 @@ def test_the_fast_way_to_the_v6_form_gives_what_the_slow_one_gives(variant, cont
     batch = batch_of(data * 2, context=context, times=[8, 9])
     slow = of_events(*formats.events(batch))
     assert formats.encode(batch, Format("json")).splitlines() == formats.encode(slow, Format("json")).splitlines()
+
+
+# --- the fast way of json for lines of nobody's schema ------------------------------------------------------------
+
+TEXTS = st.text(max_size=4) | st.sampled_from(
+    ["info", "WARN", "Error", "nonsense", "2026-11-27T10:00:00Z", "\U0001f600"]
+)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
+ODD = st.sampled_from(
+    [{"type": "int64", "value": 3}, {"message": "m"}, [["a", 1]], {}, {"a": {"type": "float", "value": 1}}]
+)
+LENIENT = st.dictionaries(st.sampled_from([*v5.KEYS, "type", "a", "ts", "b c", "é"]), LEAVES | ODD, max_size=6)
+
+
+@given(LENIENT, st.booleans(), st.sampled_from([None, {"h": 1}]), st.sampled_from([None, [8]]))
+def test_the_fast_way_of_nobodys_schema_gives_what_the_slow_one_gives(source, is_ascii, context, times):
+    data = json.dumps(source, ensure_ascii=is_ascii).encode()
+    batch = batch_of(data + b"\n", context=context, times=times)
+    (fast,) = formats.encode(batch, Format("json")).splitlines()
+    (slow,) = formats.encode(of_events(*formats.events(batch)), Format("json")).splitlines()
+    assert list(json.loads(fast).items()) == list(json.loads(slow).items())
+
+
+@pytest.mark.parametrize(
+    ("line", "is_fast"),
+    [
+        (b'{"level":"info","message":"m","timestamp":"2026-11-27T10:00:00Z","logger":"a.b","x":{"y":[1]}}', True),
+        (b'{"severity":"ERROR","@timestamp":1790000000000,"source":"s"}', True),
+        (b"{}", True),
+        (b'{"level":"nonsense"}', False),
+        (b'{"level":30}', False),
+        (b'{"level":"info","severity":"warn"}', False),
+        (b'{"message":5}', False),
+        (b'{"name":["a","b"]}', False),
+        (b'{"timestamp":"yesterday"}', False),
+        (b'{"timestamp":0}', False),
+        (b'{"error":"boom"}', False),
+        (b'{"fields":{"a":1}}', False),
+        (b'{"a":{"type":"int64","value":3}}', False),
+        (b'{"\\u0074ype":"gauge"}', False),
+        (b'{"a":' + b"[" * 101 + b"]" * 101 + b"}", False),
+    ],
+)
+def test_what_needs_to_be_taken_apart_is(line, is_fast):
+    assert (lenient_lines.read(line) is not None) == is_fast

@@ -77,5 +77,6 @@ _ALIASES: Final = (
 )
 _READERS: Final = {key: (attribute, read_one) for attribute, aliases, read_one in _ALIASES for key in aliases}
 _PLACES: Final = {key: place for place, key in enumerate(_READERS)}
-KEYS: Final = frozenset(_READERS)
-"""Every key that v5 knows; others are fields."""
+ATTRIBUTES: Final = {key: attribute for key, (attribute, _) in _READERS.items()}
+"""Every key that v5 knows, and what of an event it is; others are fields."""
+KEYS: Final = frozenset(ATTRIBUTES)

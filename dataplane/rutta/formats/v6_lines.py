@@ -6,7 +6,7 @@ and ``context`` as the text they came as, and only its id, level and times are p
 
 import io
 from binascii import b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -19,6 +19,7 @@ from rutta.events.render import Wire, base64, moment, wire
 from rutta.events.timestamps import NANOSECONDS
 from rutta.events.v6_events import Level, Nanoseconds
 from rutta.events.values import Mismatch, event_id
+from rutta.formats import lenient_lines
 from rutta.message import Batch
 from rutta.rows.columns import CHUNK, or_none, whole
 from rutta.rows.mixed import MixedRows, apart
@@ -27,6 +28,7 @@ from rutta.rows.rows import JsonRows, PlainRows, join_lines, split_lines
 _JSON: Final = msgspec.json.Encoder()
 _EMPTY: Final = Raw(b"{}")
 _BRACE: Final = ord("{")
+_TYPE: Final = b'"type"'  # without it a line is not of the common form, unless it is spelled with escapes
 _WORDS: Final[dict[Any, str]] = {word: word for word in LEVEL_WORDS} | dict(enumerate(LEVEL_WORDS))
 
 
@@ -76,21 +78,38 @@ def _of_texts(batch: Batch, rows: PlainRows) -> list[Wire]:
 def _of_lines(batch: Batch, rows: JsonRows) -> bytes:
     """Write lines, a few at a time: decoded and encoded while they are in the processor's cache."""
     source, start, parts = io.BytesIO(rows.payload()), 0, []
-    complete = completer(batch)
+    other = _others(batch)
     while lines := source.readlines(CHUNK):
         try:
             found: list[Any] = list(map(_decode, lines))
         except REFUSED:
-            found = [or_none(_decode, line) for line in lines]
+            found = [or_none(_decode, line) if _TYPE in line else None for line in lines]
         _set_ids(batch, found, start)
         _set_rest(batch, found, start)
         if None in found:
             for row, line in enumerate(found):
                 if line is None:
-                    found[row] = wire(complete(start + row, whole(lines[row])))
+                    found[row] = other(start + row, lines[row])
         parts.append(_JSON.encode_lines(found))
         start += len(lines)
     return b"".join(parts)
+
+
+def _others(batch: Batch) -> Callable[[int, bytes], Wire]:
+    """Return a function that writes a line of another form: of nobody's schema, or one that has to be taken apart."""
+    complete, name, times, received = completer(batch), namer(batch), batch.times, batch.received
+    context = Raw(_JSON.encode(batch.context or {}))
+
+    def write(row: int, line: bytes) -> Wire:
+        out = lenient_lines.read(line)
+        if out is None:
+            return wire(complete(row, whole(line)))
+        out.id, out.received, out.context = name(row), received, context
+        if out.timestamp is UNSET:
+            out.timestamp = moment(received if times is None else times[row])
+        return out
+
+    return write
 
 
 def _set_ids(batch: Batch, found: list[Any], start: int) -> None:
