@@ -253,7 +253,7 @@ def now() -> str:
 def used(operator: Operator, since: str = "") -> Rights:
     """Return what the operator has done. An apply that makes an object needs create, and is written down as a patch."""
     found = set()
-    for one in (one for one in operator.requests() if one["requestReceivedTimestamp"] >= since):
+    for one in (one for one in operator.requests() if one["stageTimestamp"] >= since):
         of, code = one.get("objectRef", {}), one.get("responseStatus", {}).get("code", 0)
         if "resource" not in of or of.get("apiGroup") == "authorization.k8s.io" or code >= 400:
             continue
@@ -282,6 +282,7 @@ def make_and_prune(kubectl: Kubectl, elsewhere: Kubectl) -> None:
     ):
         until(lambda kind=kind, name=name: kubectl.find(kind, name), 60, f"there is {kind} {name}")
 
+    kubectl.until_condition("RuttaProxy", "p", "Accepted")
     kubectl.delete("rtp", "p")
     kubectl.apply(router(replicas=1, monitoring={"enabled": False}, **nowhere))
     for kind in (

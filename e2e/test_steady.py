@@ -51,8 +51,8 @@ class Watcher:
         return writes(new)
 
 
-def _until_silent(watcher: Watcher, seconds: float = 15.0, limit: float = 180.0) -> None:
-    """Wait until nothing was written for so long."""
+def _until_silent(watcher: Watcher, seconds: float = 25.0, limit: float = 180.0) -> None:
+    """Wait until nothing was written for longer than a round of questions to pods takes (15 s)."""
     end = time.monotonic() + limit
     since = time.monotonic()
     while time.monotonic() - since < seconds:

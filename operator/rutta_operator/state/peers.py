@@ -9,6 +9,7 @@ from typing import Any, Final
 from rutta_operator.spec.models import Entry, RuttaShipper
 from rutta_operator.state.judgement import Outcome, condition, joined
 from rutta_operator.state.reasons import Word
+from rutta_operator.state.rollout import pods
 from rutta_operator.state.seen import Report, Seen, Silence, TargetReport, TargetState
 from rutta_operator.wiring import names
 from rutta_operator.wiring.graph import Key
@@ -48,6 +49,8 @@ def _one(name: str, state: str, reason: str) -> dict[str, str]:
 
 def health(seen: Seen) -> Outcome:
     """Judge TargetsHealthy."""
+    if seen.workload is not None and seen.old is None and pods(seen.workload)[0] == 0:  # whatever was told before
+        return Outcome("Unknown", "NoReport", "There are no pods to ask.")
     if seen.report is None:
         last = condition(seen.previous, "TargetsHealthy")
         if last:

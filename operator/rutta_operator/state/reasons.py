@@ -181,7 +181,7 @@ REASONS: Final[Mapping[Word, Reason]] = {
     "NoReport": Reason(
         ("TargetsHealthy",),
         False,
-        "No pod was asked yet, or none answers at its health port.",
+        "No pod was asked yet, none answers at its health port, or there are none.",
         "See whether pods run, and whether a NetworkPolicy keeps the operator from port 9114.",
     ),
 }  # fmt: skip

@@ -130,6 +130,9 @@ CASES = [
     ("TargetsHealthy", "NoReport", "Unknown", "No pod was asked yet.", lambda m: m.router(report=None)),
     ("TargetsHealthy", "NoReport", "Unknown", "No pod tells how its targets are: nothing answers at the health port.",
      lambda m: m.router(report=Silence("nothing answers at the health port."))),
+    *(("TargetsHealthy", "NoReport", "Unknown", "There are no pods to ask.",
+       lambda m, report=report: m.router(report=report, workload=m.deployment(wanted=0, replicas=0, updatedReplicas=0)))
+      for report in (None, Silence("its name cannot be resolved."), targets(("db", "Failing", "401")))),
 ]  # fmt: skip
 
 
