@@ -304,6 +304,8 @@ def make_and_prune(kubectl: Kubectl, elsewhere: Kubectl) -> None:
     until(lambda: kubectl.find("Deployment", "s-shipper"), 60, "the shipper is a Deployment")
     elsewhere.apply(router(allowedFrom=[], **nowhere))
     kubectl.until_gone("Deployment", "s-shipper")
+    for one in (kubectl, elsewhere):  # else the statuses of what has no node change once more, amid other scenarios
+        one.delete("rtr", "main")
 
 
 def until_all_is_used(operator: Operator, allowed: Rights, since: str) -> None:
