@@ -121,8 +121,6 @@ def _offset(text: str) -> int:
 
 def iso(value: int, *, digits: int = 3) -> str:
     """Write a time in UTC with that many decimals, cut, not rounded: ``2024-01-02T03:04:05.678Z``."""
-    if digits == 3:
-        return f"{_second(value // _SECOND)}.{value // 1_000_000 % 1000:03}Z"
     seconds, rest = divmod(value, _SECOND)
     decimals = f".{rest:09}"[: digits + 1] if digits else ""
     return f"{_second(seconds)}{decimals}Z"

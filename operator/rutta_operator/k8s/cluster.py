@@ -137,7 +137,7 @@ class Cluster:
             return None
         return next(iter(found["items"] or ()), None)
 
-    async def is_served(self, api: Api, namespace: str | None) -> bool:
+    async def can_list(self, api: Api, namespace: str | None) -> bool:
         """Tell whether a kind can be listed, by a list that ends after one object."""
         query, accept = {"limit": "1"}, _METADATA.format("List")
         try:

@@ -9,7 +9,7 @@ from rutta_operator import log
 from rutta_operator.k8s.cluster import Cluster
 from rutta_operator.k8s.kinds import MONITORING, OPTIONAL, RESOURCES, Api
 from rutta_operator.k8s.permissions import PERMISSIONS, Permission
-from rutta_operator.k8s.refusals import ApiError, Forbidden, Unavailable
+from rutta_operator.k8s.refusals import Forbidden, Unavailable
 from rutta_operator.spec.models import GROUP
 
 Answer = TypeVar("Answer")
@@ -39,13 +39,14 @@ async def _missing(cluster: Cluster, namespace: str | None) -> list[str]:
 
 async def _is_there(cluster: Cluster, api: Api, namespace: str | None) -> bool:
     """Tell whether a kind can be listed. It counts as such if we may not look: that is for ``missing_verbs`` to say."""
-    while True:
+
+    async def look() -> bool:
         try:
-            return await cluster.is_served(api, namespace)
+            return await cluster.can_list(api, namespace)
         except Forbidden:
             return True
-        except Unavailable as exc:
-            await _wait(exc)
+
+    return await _patiently(look)
 
 
 async def optional(cluster: Cluster) -> dict[str, Api]:
@@ -60,13 +61,8 @@ async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
             return await ask()
         except (Forbidden, Unavailable) as exc:
-            await _wait(exc)
-
-
-async def _wait(exc: ApiError) -> None:
-    """Say why the API server has to be asked again, and wait until it is."""
-    log.warn("waiting_for_api", f"The API server is asked again: {exc.message}")
-    await asyncio.sleep(_PAUSE)
+            log.warn("waiting_for_api", f"The API server is asked again: {exc.message}")
+            await asyncio.sleep(_PAUSE)
 
 
 async def missing_verbs(

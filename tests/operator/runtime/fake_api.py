@@ -28,7 +28,7 @@ class FakeApi:
         self.missing = set()  # kinds that are not served
         self.unshown = set()  # kinds that are served, and not yet told of by discovery
         self.denied = set()  # (verb, plural) that RBAC does not allow
-        self.requests = []  # (verb, plural, name, query)
+        self.requests = []  # (verb, plural, name, query, namespace)
         self.trouble = []  # functions: (verb, plural, name) → status, headers or None
         self.refusals = []  # functions: object → message or None; for 422
         self.errors = []  # what watches tell next, in place of anything else

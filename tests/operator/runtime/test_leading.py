@@ -101,16 +101,19 @@ async def test_every_missing_verb_is_said_at_once(api, fake, start, caplog):
         assert verb in said
 
 
-async def test_the_kinds_are_waited_for(api, fake, start, condition, caplog, monkeypatch):
+@pytest.mark.parametrize("where", ["missing", "unshown"])
+async def test_the_kinds_are_waited_for(api, fake, start, condition, caplog, monkeypatch, where):
+    """Also until discovery shows them: they can be listed a moment before their definitions are established."""
     from rutta_operator.k8s import preflight
 
     monkeypatch.setattr(preflight, "_PAUSE", 0.05)
-    api.missing.add("RuttaProxy")
+    lacking = getattr(api, where)
+    lacking.add("RuttaProxy")
     operator = await start(ready=False)
-    await fake.eventually(lambda: "is not served yet" in caplog.text)
+    await fake.eventually(lambda: "RuttaProxy (rutta.logary.tech/v1alpha1) is not served yet" in caplog.text)
     assert await operator.page("/readyz") == (503, "the cluster is not known yet\n")
     assert await operator.page("/healthz") == (200, "ok\n")
-    api.missing.clear()
+    lacking.clear()
     api.apply(fake.router())
     await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
     assert await operator.page("/readyz") == (200, "ok\n")
@@ -121,20 +124,6 @@ async def test_the_kinds_are_looked_for_where_the_operator_may_look(api, fake, s
     await operator.settled()
     looks = [(one[1], one[4]) for one in api.requests if one[0] == "list" and one[3].get("limit") == "1"]
     assert looks == [("ruttarouters", "team"), ("ruttashippers", "team"), ("ruttaproxies", "team")]
-
-
-async def test_kinds_are_waited_for_until_kopf_can_find_them(api, fake, start, condition, caplog, monkeypatch):
-    """They can be listed a moment before their definitions are established, and kopf looks once."""
-    from rutta_operator.k8s import preflight
-
-    monkeypatch.setattr(preflight, "_PAUSE", 0.05)
-    api.unshown.add("RuttaProxy")
-    operator = await start(ready=False)
-    await fake.eventually(lambda: "RuttaProxy (rutta.logary.tech/v1alpha1) is not served yet" in caplog.text)
-    assert await operator.page("/readyz") == (503, "the cluster is not known yet\n")
-    api.unshown.clear()
-    api.apply(fake.router())
-    await fake.eventually(lambda: condition("RuttaRouter", "main", "Ready") == "True")
 
 
 async def test_an_api_server_that_does_not_let_us_ask_yet_is_waited_for(api, fake, start, condition, monkeypatch):
